@@ -20,6 +20,8 @@ import psutil
 
 # In the environment of every process of a sandbox: the sandbox's folder, resolved.
 MARKER = "CUTOVER_SANDBOX_ROOT"
+# What `status` calls the process; children that are not spawned here inherit it.
+NAME = "CUTOVER_SANDBOX_PROCESS"
 
 # prctl(2): https://man7.org/linux/man-pages/man2/prctl.2.html
 _PR_SET_PDEATHSIG = 1
@@ -52,6 +54,7 @@ def spawn(
     environment = dict(os.environ if env is None else env)
     if not environment.get(MARKER):
         raise ValueError(f"process {name!r} would start without {MARKER} in its environment")
+    environment[NAME] = name
     log.parent.mkdir(parents=True, exist_ok=True)
     parent = os.getpid()
 
