@@ -1,4 +1,4 @@
-"""One emulator for all sandbox tests of a session: the AWS API with IAM, in a folder and on a port of its own."""
+"""One emulator for the sandbox tests of a session: the AWS API with IAM, in a folder and on a port of its own."""
 
 from __future__ import annotations
 
@@ -174,5 +174,5 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def emulator_with() -> Any:
-    """`emulator_with(root, without=..., minute_seconds=...)`: a context manager; an emulator of a test's own."""
+    """`emulator_with(root, without=..., minute_seconds=...)`: a context manager, an emulator of a test's own."""
     return running_emulator
