@@ -1,0 +1,47 @@
+"""`cutover rollback`: the previous version, back in seconds."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.errors import ExitCode, UserError
+from cli.output import json_option, out, print_json
+from cli.session import Environment, aws_errors_explained
+
+
+def _invoke(environment: Environment, reason: str) -> dict[str, Any]:
+    answer = environment.functions.invoke(
+        FunctionName=environment.rollback_function,
+        Payload=json.dumps(
+            {"source": "manual", "environment": environment.name, "reason": reason, "by": getpass.getuser()}
+        ).encode(),
+    )
+    document: dict[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise UserError(str(document.get("errorMessage", document)), ExitCode.FAILED)
+    return document
+
+
+@click.command()
+@click.argument("environment_name", metavar="ENVIRONMENT")
+@click.option("--reason", required=True, help="Why; it is recorded and told to everybody.")
+@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
+@json_option
+def rollback(environment_name: str, reason: str, config_dir: Path | None, as_json: bool) -> None:
+    """Send ENVIRONMENT's traffic back to the previous version, which still runs."""
+    environment = Environment.named(environment_name, config_dir)
+    with aws_errors_explained(environment):
+        document = _invoke(environment, reason)
+    if as_json:
+        print_json(document)
+    elif document["action"] == "rolled_back":
+        out.print(f"[bold green]rolled back[/] {environment.name}: {document['reason']}")
+    if document["action"] != "rolled_back":
+        if as_json:
+            raise SystemExit(ExitCode.REFUSED)
+        raise UserError(f"not rolled back: {document['reason']}", ExitCode.REFUSED)

@@ -1,0 +1,76 @@
+"""`cutover status`: what is live, since when, what holds the lock, and how the targets feel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from cli import journal
+from cli.output import json_option, out, print_json
+from cli.session import Environment, aws_errors_explained
+
+
+def traffic(environment: Environment, live: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Per colour: its weight on the listener, and how many of its targets are healthy."""
+    listeners = environment.balancer.describe_listeners(ListenerArns=[live["listener_arn"]])["Listeners"]
+    forward = listeners[0]["DefaultActions"][0].get("ForwardConfig", {}).get("TargetGroups", [])
+    weights = {group["TargetGroupArn"]: group.get("Weight", 0) for group in forward}
+    split = {}
+    for colour in ("blue", "green"):
+        health = environment.balancer.describe_target_health(TargetGroupArn=live[colour])
+        states = [t["TargetHealth"]["State"] for t in health["TargetHealthDescriptions"]]
+        split[colour] = {
+            "weight": weights.get(live[colour], 0),
+            "healthy": states.count("healthy"),
+            "targets": len(states),
+        }
+    return split
+
+
+def snapshot(environment: Environment, most: int) -> dict[str, Any]:
+    """Everything that `status` shows, as one document."""
+    live = journal.live(environment)
+    return {
+        "environment": environment.name,
+        "live": live,
+        "traffic": traffic(environment, live) if live else None,
+        "lock": journal.lock(environment),
+        "history": journal.history(environment, most),
+    }
+
+
+@click.command()
+@click.argument("environment_name", metavar="ENVIRONMENT")
+@click.option("--most", default=5, show_default=True, help="How many past deployments to list.")
+@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
+@json_option
+def status(environment_name: str, most: int, config_dir: Path | None, as_json: bool) -> None:
+    """Show what is live in ENVIRONMENT, the traffic split, the lock and the latest deployments."""
+    environment = Environment.named(environment_name, config_dir)
+    with aws_errors_explained(environment):
+        document = snapshot(environment, most)
+    if as_json:
+        print_json(document)
+        return
+    live = document["live"]
+    if live is None:
+        out.print(f"[bold]{environment.name}[/]: nothing has been deployed yet")
+    else:
+        out.print(
+            f"[bold]{environment.name}[/]: [bold green]{live['version']}[/] is live on {live['colour']} "
+            f"since {live['swapped_at']}; watched until {live['watch_until']}"
+        )
+        table = Table("colour", "weight", "healthy targets", box=None, padding=(0, 2))
+        for colour, facts in document["traffic"].items():
+            table.add_row(colour, str(facts["weight"]), f"{facts['healthy']} of {facts['targets']}")
+        out.print(table)
+    if document["lock"]:
+        out.print(f"locked by {document['lock']['holder']} since {document['lock']['since']}")
+    if document["history"]:
+        table = Table("deployment", "version", "status", box=None, padding=(0, 2))
+        for past in document["history"]:
+            table.add_row(past["id"], past["version"], past["status"])
+        out.print(table)

@@ -1,0 +1,104 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cli.errors import UserError
+from cli.execution import Request
+from cli.session import Environment
+from cli.source import upload
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def release_options(command: _F) -> _F:
+    """What is to be released, and under which conditions."""
+    for option in (
+        click.option(
+            "--user-centric", "--uc", is_flag=True, help="Keep to users' quiet hours and tell them."
+        ),
+        click.option(
+            "--persona",
+            type=click.Choice(["all", "reliability", "performance", "security"]),
+            default="all",
+            help="Whose verdicts to show first.",
+        ),
+        click.option("--force", "force_reason", metavar="REASON", help="Deploy outside the window; say why."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A setting of this release (repeatable).",
+        ),
+        click.option("--image", metavar="sha256:…", help="Promote this image digest, with no rebuild."),
+        click.option(
+            "--source",
+            type=click.Path(path_type=Path),
+            help="Folder with the Dockerfile to build. Default: the configuration's [backend].source.",
+        ),
+        click.option(
+            "--version", required=True, metavar="NAME", help="What people call this release, e.g. v2."
+        ),
+        click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files."),
+    ):
+        command = option(command)
+    return command
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    """`("A=1", …)` as a dictionary.
+
+    Raises:
+        UserError: one has no `=` or no name.
+    """
+    parsed: dict[str, str] = {}
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not separator or not name:
+            raise UserError(f"--set {setting!r}: write it as NAME=VALUE, e.g. --set LOG_LEVEL=DEBUG.")
+        parsed[name] = value
+    return parsed
+
+
+def build_request(
+    environment: Environment,
+    mode: str,
+    *,
+    version: str,
+    source: Path | None,
+    image: str | None,
+    settings: tuple[str, ...],
+    force_reason: str | None,
+    persona: str,
+    user_centric: bool,
+) -> Request:
+    """The execution's input from the command's options; uploads the source if one is to be built.
+
+    Raises:
+        UserError: both a source and an image were given, or one of them is unusable.
+    """
+    if image and source:
+        raise UserError(
+            "--image and --source exclude each other: an image is promoted as it is, never rebuilt."
+        )
+    parsed = parse_settings(settings)
+    key = None
+    if not image:
+        key = upload(environment, source or Path(environment.configuration.backend.source))
+    return Request(
+        environment=environment.name,
+        version=version,
+        mode=mode,
+        source=key,
+        image=image,
+        settings=parsed,
+        force_reason=force_reason,
+        persona=persona,
+        user_centric=user_centric,
+    )
