@@ -1,0 +1,145 @@
+"""The application put together: settings, services, routes, and the middlewares around them."""
+
+import asyncio
+import gc
+import logging
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.routing import Match
+
+from backend import auth, cache, evaluations, files, health, logs, metrics, models
+from backend.database import Database
+from backend.faults import FaultKind, FaultMiddleware, Faults
+from backend.metrics import MULTIPROCESS_DIRECTORY, Metrics, ObservingMiddleware
+from backend.rate_limits import Counter, Limits, RateLimitMiddleware, RedisCounter
+from backend.security import RATE_LIMITS, ResponseHeadersMiddleware
+from backend.services import Services
+from backend.settings import Settings
+from backend.storage import FileStorage
+from backend.tokens import IdentityMiddleware, Tokens, client_identity
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Scope
+
+logger = logging.getLogger(__name__)
+
+_ROUTERS = tuple(module.router for module in (health, auth, models, evaluations, files, metrics))
+
+
+def create() -> "ASGIApp":
+    """The factory that uvicorn calls in each worker."""
+    settings = Settings.from_environment(os.environ)
+    logs.configure(
+        settings.log_level, release_version=settings.release_version, instance_id=settings.instance_id
+    )
+    return build(settings)
+
+
+def build(settings: Settings, counter: Counter | None = None) -> "ASGIApp":
+    """The ASGI application; it connects to nothing before its first request or its lifespan."""
+    services = _services(settings)
+    app = FastAPI(
+        title="AI model management",
+        version=settings.release_version,
+        lifespan=_lifespan,
+        max_body_size=files.MAX_BODY_BYTES,
+        # The pages would load their scripts from a CDN, which the Content-Security-Policy forbids.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    for router in _ROUTERS:
+        app.include_router(router)
+    return _wrap(app, services, counter or RedisCounter(services.redis))
+
+
+def _services(settings: Settings) -> Services:
+    shared = Metrics(os.environ.get(MULTIPROCESS_DIRECTORY) or None)
+    redis = cache.connect(settings)
+    return Services(
+        settings=settings,
+        metrics=shared,
+        database=Database(settings, shared),
+        redis=redis,
+        cache=cache.ListCache(redis, settings.cache_ttl, shared),
+        storage=FileStorage(settings.files_bucket),
+        tokens=Tokens(settings.jwt_secret),
+        faults=Faults(settings.fault),
+    )
+
+
+def _wrap(app: FastAPI, services: Services, counter: Counter) -> "ASGIApp":
+    """Pure ASGI, from the inside out: each costs microseconds, where BaseHTTPMiddleware costs a task."""
+    settings = services.settings
+    wrapped: ASGIApp = RateLimitMiddleware(
+        app,
+        limits=Limits.of(RATE_LIMITS, settings.api_rate_limit),
+        counter=counter,
+        identify=client_identity,
+        metrics=services.metrics,
+    )
+    wrapped = IdentityMiddleware(wrapped, services.tokens)
+    if settings.fault.kind is not FaultKind.NONE:
+        wrapped = FaultMiddleware(wrapped, services.faults)
+    if settings.cors_origins:
+        wrapped = CORSMiddleware(
+            wrapped,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["X-Release-Version", "X-Instance-Id", "X-Cache", "Retry-After"],
+        )
+    if settings.monitoring_enabled:
+        wrapped = ObservingMiddleware(wrapped, services.metrics, _template)
+    return ResponseHeadersMiddleware(
+        wrapped, release_version=settings.release_version, instance_id=settings.instance_id
+    )
+
+
+def _template(scope: "Scope") -> str | None:
+    """A request's route as a template (`/api/models/{model_id}`), which keeps the metrics' labels few."""
+    route = scope.get("route")
+    if route is None:
+        # Refused before it was routed: by a rate limit, a fault or CORS.
+        routes = (route for router in _ROUTERS for route in router.routes)
+        route = next((route for route in routes if route.matches(scope)[0] is not Match.NONE), None)
+    return getattr(route, "path", None)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    _spool_to(services.settings.upload_dir)
+    # What is loaded by now stays: the collector need not walk through it again (see __main__).
+    gc.freeze()
+    gc.enable()
+    connecting = asyncio.create_task(health.become_ready(services))
+    yield
+    connecting.cancel()
+    with suppress(asyncio.CancelledError):
+        await connecting
+    await services.redis.aclose()
+    await services.database.close()
+    logger.info("stopped")
+
+
+def _spool_to(directory: str) -> None:
+    """Uploads above 1 MB wait on disk for their way to S3; UPLOAD_DIR says where."""
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        logger.info(
+            "UPLOAD_DIR cannot be written: uploads spool to the temporary directory",
+            extra={"directory": directory, "error": type(error).__name__},
+        )
+        return
+    tempfile.tempdir = directory

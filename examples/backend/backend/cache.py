@@ -1,0 +1,66 @@
+"""Redis: the shared cache of the model lists."""
+
+import logging
+from typing import TYPE_CHECKING, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    from backend.metrics import Metrics
+    from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 2.0
+# A request waits this long for a connection of a busy pool before it goes on without the cache.
+QUEUE_SECONDS = 1.0
+
+
+def connect(settings: "Settings") -> "Redis":
+    """A client that queues for a free connection, where the ordinary pool raises at its limit."""
+    pool = BlockingConnectionPool.from_url(
+        settings.redis_url,
+        max_connections=settings.redis_pool_size,
+        timeout=QUEUE_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        client_name=settings.instance_id.replace(" ", "-"),
+    )
+    return Redis.from_pool(pool)
+
+
+class ListCache:
+    """Rendered lists under a key of their filters. Without Redis every read is a miss, and none fails."""
+
+    def __init__(self, redis: "Redis", seconds: int, metrics: "Metrics") -> None:
+        self._redis = redis
+        self._seconds = seconds
+        self._metrics = metrics
+
+    async def read(self, key: str) -> bytes | None:
+        try:
+            found = cast("bytes | None", await self._redis.get(key))
+        except (RedisError, OSError) as error:
+            self._failed("read", error)
+            found = None
+        (self._metrics.cache_misses if found is None else self._metrics.cache_hits).inc()
+        return found
+
+    async def write(self, key: str, body: bytes) -> None:
+        try:
+            await self._redis.set(key, body, ex=self._seconds)
+        except (RedisError, OSError) as error:
+            self._failed("write", error)
+
+    async def forget(self, *keys: str) -> None:
+        """Drop what a write has made stale; should Redis be away, it is stale for CACHE_TTL at most."""
+        try:
+            await self._redis.delete(*keys)
+        except (RedisError, OSError) as error:
+            self._failed("forget", error)
+
+    def _failed(self, action: str, error: Exception) -> None:
+        self._metrics.cache_errors.inc()
+        logger.warning("cache unavailable", extra={"action": action, "error": type(error).__name__})

@@ -1,0 +1,67 @@
+"""What the routes work with: put together once per process, found at `app.state.services`."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, HTTPException, Request
+
+from backend.cache import ListCache
+from backend.database import Database
+from backend.faults import Faults
+from backend.metrics import Metrics
+from backend.settings import Settings
+from backend.storage import FileStorage
+from backend.tokens import Tokens, User
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+@dataclass
+class Readiness:
+    """Unready until database and cache were reached once: a wrong address or password never goes live.
+
+    Afterwards their outages leave it ready: taking every instance out at once would help nobody.
+    """
+
+    waiting_for: str | None = "the first connections"
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    metrics: Metrics
+    database: Database
+    redis: "Redis"
+    cache: ListCache
+    storage: FileStorage
+    tokens: Tokens
+    faults: Faults
+    readiness: Readiness = field(default_factory=Readiness)
+
+
+async def _services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+async def _current_user(request: Request) -> User:
+    user: User | None = request.scope.get("user")
+    if user is None:
+        raise HTTPException(401, "log in first: no valid bearer token", {"WWW-Authenticate": "Bearer"})
+    return user
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+CurrentUser = Annotated[User, Depends(_current_user)]
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def now() -> datetime:
+    """To the millisecond, which is what MongoDB keeps."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
