@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 
 from cli.errors import ExitCode, UserError
-from config.model import ConfigurationError, EnvironmentConfiguration, load
+from config.model import Configuration, ConfigurationError, load
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -42,7 +42,7 @@ _WAYS_IN = (
 class Environment:
     """One environment as the caller reaches it. Clients are made when first used."""
 
-    configuration: EnvironmentConfiguration
+    configuration: Configuration
 
     @classmethod
     def named(cls, name: str, directory: Path | None = None) -> Environment:

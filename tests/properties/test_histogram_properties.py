@@ -2,9 +2,10 @@
 
 import math
 
-from cutover.domain.histogram import Histogram
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cutover.domain.histogram import Histogram
 
 durations = st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=300)
 
