@@ -1,0 +1,1 @@
+"""The load balancer's data plane: Envoy, made to behave as an Application Load Balancer."""
