@@ -1,9 +1,11 @@
 """Redis: the shared cache of the model lists."""
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
@@ -18,8 +20,30 @@ ANSWER_SECONDS = 2.0
 QUEUE_SECONDS = 1.0
 
 
-def connect(settings: "Settings") -> "Redis":
-    """A client that queues for a free connection, where the ordinary pool raises at its limit."""
+class QueueingRedis(Redis):
+    """Commands wait their turn for the pool's connections, first come, first served.
+
+    The ordinary pool raises at its limit. The blocking one waits, but lets newcomers overtake: with five
+    times more users than connections, some requests were measured to wait for a whole second.
+    """
+
+    def __init__(self, pool: BlockingConnectionPool) -> None:
+        super().__init__(connection_pool=pool)
+        self._turns = asyncio.Semaphore(pool.max_connections)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise RedisConnectionError(f"no free connection within {QUEUE_SECONDS:g} s") from None
+        try:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        finally:
+            self._turns.release()
+
+
+def connect(settings: "Settings") -> Redis:
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=settings.redis_pool_size,
@@ -28,13 +52,13 @@ def connect(settings: "Settings") -> "Redis":
         socket_timeout=ANSWER_SECONDS,
         client_name=settings.instance_id.replace(" ", "-"),
     )
-    return Redis.from_pool(pool)
+    return QueueingRedis(pool)
 
 
 class ListCache:
     """Rendered lists under a key of their filters. Without Redis every read is a miss, and none fails."""
 
-    def __init__(self, redis: "Redis", seconds: int, metrics: "Metrics") -> None:
+    def __init__(self, redis: Redis, seconds: int, metrics: "Metrics") -> None:
         self._redis = redis
         self._seconds = seconds
         self._metrics = metrics

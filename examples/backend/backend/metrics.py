@@ -40,6 +40,7 @@ SLOW_SECONDS = 1.0
 # Seconds. The goals (0.25 for P50, 0.5 for P95, 1.0 for P99) and the rollback's limit (2.0) are bounds.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 _UNMATCHED = "unmatched"
+_PROBES = frozenset({"/health", "/metrics"})
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -156,7 +157,9 @@ class ObservingMiddleware:
         method = scope["method"] if path != _UNMATCHED else "any"
         self._metrics.requests.labels(method, path, status).inc()
         self._metrics.duration.labels(method, path).observe(seconds)
-        if status >= 500:
+        if path in _PROBES:
+            level = logging.DEBUG  # Who probes sees the answer; a start would log an error for each.
+        elif status >= 500:
             level = logging.ERROR
         elif seconds >= SLOW_SECONDS:
             level = logging.WARNING
