@@ -100,6 +100,18 @@ class Authority:
         _write(issued.certificate, _pem(certificate) + _pem(self._certificate), mode=0o644)
         return issued
 
+    def keep(self, name: str, chain: bytes, key: bytes) -> IssuedCertificate:
+        """Keeps a certificate that someone else issued, as it was given: PEM, the leaf first."""
+        kept = IssuedCertificate(self.issued / f"{name}.pem", self.issued / f"{name}.key")
+        _write(kept.key, key, mode=0o600)
+        _write(kept.certificate, chain, mode=0o644)
+        return kept
+
+    def validity(self, issued: IssuedCertificate) -> tuple[str, str]:
+        """From when until when a certificate is valid, in ISO 8601 and UTC."""
+        leaf = x509.load_pem_x509_certificate(issued.certificate.read_bytes())
+        return leaf.not_valid_before_utc.isoformat(), leaf.not_valid_after_utc.isoformat()
+
     def withdraw(self, name: str) -> None:
         """Removes what was issued under `name`; nothing there is no error."""
         for suffix in (".pem", ".key"):

@@ -22,6 +22,7 @@ ADDITIONS = (
     "states",
     "scheduler",
     "formation",
+    "certificates",
     "load_balancers",
     "autoscaling",
     "run_command",
