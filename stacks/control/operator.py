@@ -17,7 +17,7 @@ _LOOK = (
 
 
 def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
-    """The managed policy cutover-ENV-operator. An operator starts the state machine; only it changes anything."""
+    """The managed policy cutover-ENV-operator: operators start the machine, and only it changes anything."""
     sources = f"arn:aws:s3:::{names.artifacts_bucket}"
     statements = [
         _allow(["states:StartExecution"], [names.state_machine_arn]),
@@ -33,13 +33,13 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         scope,
         "Operator",
         managed_policy_name=names.named("operator"),
-        description=f"Start, follow and take back deployments of {names.environment} with the cutover command",
+        description=f"Run the cutover command for {names.environment}: deploy, follow, roll back",
         policy_document={"Version": "2012-10-17", "Statement": statements},
     )
     acknowledge(
         policy,
         "AwsSolutions-IAM5",
-        "The balancer's Describe calls take no resource; executions and sources have names that people choose.",
+        "The balancer's Describe calls take no resource; executions and sources are named by people.",
     )
     return policy
 
