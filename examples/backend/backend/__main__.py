@@ -47,9 +47,6 @@ def main() -> int:
             host=settings.host,
             port=settings.port,
             workers=settings.uvicorn_workers,
-            # A lone worker is not recycled: nobody would answer while its successor starts.
-            limit_max_requests=(settings.uvicorn_max_requests or None) if several else None,
-            limit_max_requests_jitter=settings.uvicorn_max_requests_jitter,
             loop="uvloop",
             http="httptools",
             ws="none",

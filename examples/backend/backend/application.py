@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
-from backend import auth, cache, evaluations, files, health, logs, metrics, models
+from backend import auth, cache, evaluations, files, health, logs, metrics, models, recycling
 from backend.database import Database
 from backend.faults import FaultKind, FaultMiddleware, Faults
 from backend.metrics import MULTIPROCESS_DIRECTORY, Metrics, ObservingMiddleware
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Scope
 
 logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
 
 _ROUTERS = tuple(module.router for module in (health, auth, models, evaluations, files, metrics))
 
@@ -116,6 +118,8 @@ def _wrap(app: FastAPI, services: Services, counter: Counter) -> "ASGIApp":
         )
     if settings.monitoring_enabled:
         wrapped = ObservingMiddleware(wrapped, services.metrics, _template)
+    if limit := recycling.limit_of(settings):
+        wrapped = recycling.RecyclingMiddleware(wrapped, limit)
     return ResponseHeadersMiddleware(
         wrapped, release_version=settings.release_version, instance_id=settings.instance_id
     )
@@ -139,6 +143,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     gc.enable()
     connecting = asyncio.create_task(health.become_ready(services))
+    # A worker that joins others serves at once. Without its database it starts all the same, to say why.
+    await asyncio.wait({connecting}, timeout=CONNECT_SECONDS)
     yield
     connecting.cancel()
     with suppress(asyncio.CancelledError):
