@@ -68,7 +68,9 @@ e2e: install
 
 test: check
 	$(BIN)/pytest tests/unit tests/properties tests/contract tests/infra -n 2 -q
-	$(BIN)/pytest tests/sandbox tests/e2e -q
+	$(BIN)/pytest tests/sandbox -q
+	$(BIN)/pytest tests/e2e -q
+	$(BIN)/pytest tests/demo -q
 
 bench-%: install
 	$(BIN)/python -m bench.$*

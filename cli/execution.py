@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Ended:
 
 def new_deployment_id(version: str, now: datetime) -> str:
     """The execution's name, and so the deployment's id: sorts by time, tells the version."""
-    safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in version)[:30]
+    safe = re.sub(r"[^A-Za-z0-9]+", "-", version).strip("-")[:30]
     return f"{now:%Y%m%d-%H%M%S}-{safe}-{secrets.token_hex(2)}"
 
 

@@ -20,8 +20,7 @@ from cli.execution import Ended, Request, StateEntered, deployment_id, start
 from cli.follow import SECTIONS, follow
 from cli.session import Environment, aws_errors_explained
 from cli.source import upload
-from sandbox import identities, processes
-from sandbox.demo import installation
+from sandbox import identities, installation, processes
 from sandbox.demo.measurements import rollback_figures, swap_figures
 from sandbox.demo.narrator import Narrator, summary
 from sandbox.demo.users import Users

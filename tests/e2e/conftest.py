@@ -1,0 +1,144 @@
+"""One sandbox with the control plane installed, for all scenarios.
+
+The scenarios share it and run in the order of the files; each begins by saying what it needs to be given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from cli import journal
+from cli.execution import Ended, Request, deployment_id, describe_end, start
+from cli.session import Environment
+from cli.source import upload
+from sandbox import identities, installation, processes
+from sandbox.demo.users import Users
+from sandbox.settings import SandboxSettings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MINUTE_SECONDS = "1"  # five bad minutes pass in five seconds
+
+
+class Product:
+    """The product as its users drive it: the command, the API, and a load on the live listener."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self.settings = settings
+        self.environment = Environment.named(installation.ENVIRONMENT)
+        self.users = Users(settings, rate=100, users=20)
+
+    def root(self, service: str) -> Any:
+        """A client of the account's root: for arranging a scenario, never for driving the product."""
+        return identities.root_session(self.settings).client(service, endpoint_url=self.settings.endpoint_url)
+
+    def cutover(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the command as the operator does."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+            cwd=REPOSITORY,
+            env=os.environ if env is None else env,
+        )
+
+    def start(self, version: str, **wanted: Any) -> str:
+        """Start a deployment of the example backend; answers its execution's ARN."""
+        if "image" not in wanted:
+            wanted["source"] = upload(self.environment, REPOSITORY / "examples" / "backend")
+        return start(self.environment, Request("sandbox", version, "deploy", **wanted))
+
+    def end_of(self, execution_arn: str, seconds: float = 300) -> Ended:
+        """Wait for the execution's end."""
+        deadline = time.monotonic() + seconds
+        while (ended := describe_end(self.environment, execution_arn)) is None:
+            assert time.monotonic() < deadline, f"{execution_arn} still runs after {seconds} s"
+            time.sleep(0.5)
+        return ended
+
+    def deploy(self, version: str, **wanted: Any) -> tuple[Ended, dict[str, Any]]:
+        """Deploy and wait; answers how it ended and its record."""
+        execution_arn = self.start(version, **wanted)
+        ended = self.end_of(execution_arn)
+        return ended, self.record(execution_arn)
+
+    def record(self, execution_arn: str) -> dict[str, Any]:
+        record = journal.deployment(self.environment, deployment_id(execution_arn))
+        assert record is not None, f"the journal knows nothing of {execution_arn}"
+        return record
+
+    def live(self) -> dict[str, Any]:
+        live = journal.live(self.environment)
+        assert live is not None, "nothing is live"
+        return live
+
+    def weights(self) -> dict[str, int]:
+        """The weights of the live listener by colour, as the balancer's API tells them."""
+        live = self.live()
+        listener = self.environment.balancer.describe_listeners(ListenerArns=[live["listener_arn"]])
+        groups = listener["Listeners"][0]["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
+        weights = {group["TargetGroupArn"]: group["Weight"] for group in groups}
+        return {colour: weights.get(live[colour], 0) for colour in ("blue", "green")}
+
+    def execution_arn_of(self, identifier: str) -> str:
+        return f"{self.environment.state_machine_arn.replace(':stateMachine:', ':execution:')}:{identifier}"
+
+    def load(self) -> Users:
+        """Users on the live listener, over TLS; the scenario stops them."""
+        backend = self.environment.configuration.backend
+        balancers = self.environment.balancer.describe_load_balancers(Names=["cutover-sandbox"])
+        host = balancers["LoadBalancers"][0]["DNSName"]
+        self.users.start(host, backend.listener_port, backend.domain, "/api/health")
+        return self.users
+
+
+@pytest.fixture(scope="session")
+def product() -> Iterator[Product]:
+    """The sandbox, up, with the control plane deployed by the real CDK CLI."""
+    root = Path(tempfile.mkdtemp(prefix="cutover-e2e-"))
+    variables = {"CUTOVER_SANDBOX_DIR": str(root)}
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        command = [sys.executable, "-m", "cli.main", "sandbox", "up", "--minute-seconds", MINUTE_SECONDS]
+        up = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+        assert up.returncode == 0, up.stderr
+        settings = SandboxSettings.load(root)
+        assembly = installation.synthesise(settings)
+        installation.bootstrap(settings, assembly)
+        identities.make_deployer(settings)
+        installation.install(settings, assembly)
+        identities.make_operator(settings, installation.ENVIRONMENT)
+        os.environ.update(identities.environment(settings, identities.OPERATOR))
+        boto3.DEFAULT_SESSION = None
+        made = Product(settings)
+        try:
+            yield made
+        finally:
+            made.users.stop()
+    finally:
+        command = [sys.executable, "-m", "cli.main", "sandbox", "down"]
+        subprocess.run(command, capture_output=True, check=False, cwd=REPOSITORY)
+        left = processes.marked(root)
+        for pid in left:
+            processes.end_tree(pid)
+        os.environ.clear()
+        os.environ.update(before)
+        if os.environ.get("KEEP_SANDBOX"):
+            print(json.dumps({"kept": str(root)}))
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+        assert not left, f"processes outlived the sandbox: {left}"

@@ -1,0 +1,133 @@
+"""The main job: v1 from nothing, v2 with nothing lost, a bad v3 taken back by its alarm, and back by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.demo.measurements import rollback_figures, swap_figures
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def commands_of_the_readme(marker: str) -> str:
+    """The shell block that follows `<!-- marker -->` in the README."""
+    found = re.search(rf"<!-- {marker} -->\n```bash\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"the README shows no commands under {marker}"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def v1(product):
+    """Given v1, deployed with the very commands that the README shows."""
+    script = commands_of_the_readme("start-execution")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=README.parent,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    execution_arn = json.loads(done.stdout)["executionArn"]
+    ended = product.end_of(execution_arn)
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    return product.record(execution_arn)
+
+
+def test_v1_started_with_the_json_of_the_readme_is_live(product, v1):
+    assert v1["status"] == "SUCCEEDED"
+    live = product.live()
+    assert live["version"] == "v1"
+    assert product.weights()[live["colour"]] > 0
+
+
+def test_every_phase_of_v1_is_on_record_with_its_open_gates(v1):
+    assert [phase["number"] for phase in v1["phases"]] == [1, 2, 3, 4, 5, 6, 7]
+    gates = [gate for phase in v1["phases"] for gate in phase["gates"]]
+    assert gates
+    assert {gate["verdict"] for gate in gates if gate["must"]} == {"Pass"}
+    assert {gate["persona"] for gate in gates} == {"reliability", "performance", "security"}
+
+
+def test_status_and_watch_tell_what_is_live_for_people_and_for_programs(product, v1):
+    text = product.cutover("status", "sandbox")
+    assert text.returncode == 0, text.stderr
+    assert "v1 is live on" in text.stdout
+    document = json.loads(product.cutover("status", "sandbox", "--json").stdout)
+    assert document["live"]["version"] == "v1"
+    assert document["lock"] is None
+    alarms = json.loads(product.cutover("watch", "sandbox", "--json").stdout)["alarms"]
+    assert len(alarms) == 10
+
+
+def test_a_plan_touches_nothing_and_says_what_would_happen(product, v1):
+    before = product.weights()
+    done = product.cutover("plan", "sandbox", "--version", "v2", "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["idle_colour"] != product.live()["colour"]
+    assert product.weights() == before
+    assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
+
+
+def test_v2_takes_over_under_load_and_no_request_fails(product, v1):
+    users = product.load()
+    before = users.report()
+    done = product.cutover("deploy", "sandbox", "--version", "v2", "--json")
+    assert done.returncode == 0, done.stderr or done.stdout
+    result = json.loads(done.stdout)
+    record = product.record(result["execution_arn"])
+    figures = swap_figures("v2", record, before, users.report())
+    users.stop()
+    assert figures["requests"] > 0
+    assert figures["failed"] == 0, figures
+    assert product.live()["version"] == "v2"
+    assert product.live()["previous_version"] == "v1"
+
+
+def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1):
+    live = product.live()
+    users = product.load()
+    before = users.report()
+    port = str(product.environment.configuration.backend.listener_port)
+    faults = {"FAULT": "errors", "FAULT_RATE": "0.5", "FAULT_PORT": port}
+    execution_arn = product.start("v3", settings=faults)
+    ended = product.end_of(execution_arn)
+    deadline = time.monotonic() + 30
+    while (record := product.record(execution_arn))["status"] == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2)
+    figures = rollback_figures("v3", record, before, users.report())
+    users.stop()
+    assert ended.status == "ABORTED"
+    assert record["status"] == "ROLLED_BACK"
+    assert figures["trigger"].endswith("-errors")
+    assert figures["alarm_to_last_bad_ms"] <= 5000
+    assert figures["failed_after_rollback"] == 0
+    assert product.live()["version"] == live["version"]
+    assert product.weights()[live["colour"]] > 0
+    assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
+
+
+def test_after_an_alarm_the_next_good_version_deploys_as_ever(product, v1):
+    ended, _ = product.deploy("v4")
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    assert product.live()["version"] == "v4"
+
+
+def test_rollback_by_hand_returns_to_the_previous_version_once(product, v1):
+    before = product.live()
+    done = product.cutover("rollback", "sandbox", "--reason", "the e2e test asks for it", "--json")
+    assert done.returncode == 0, done.stderr or done.stdout
+    assert product.live()["version"] == before["previous_version"]
+    assert product.weights()[before["previous_colour"]] > 0
+    again = product.cutover("rollback", "sandbox", "--reason", "once more")
+    assert again.returncode != 0
+    assert "Traceback" not in again.stderr
+    assert product.weights()[before["previous_colour"]] > 0
