@@ -120,7 +120,13 @@ def _install_registry(context: Context, tokens: Tokens) -> None:
     handle = seam(ecr, "handle_registry_request")
     parse = seam(ecr, "_parse_v2_path")
     refuse = seam(ecr, "_registry_error")
-    for name in ("resolve_principal", "evaluate", "EvalContext", "_resource_policy", "combine_resource_policy"):
+    for name in (
+        "resolve_principal",
+        "evaluate",
+        "EvalContext",
+        "_resource_policy",
+        "combine_resource_policy",
+    ):
         seam(iam_evaluator, name)
 
     async def handle_with_token(
@@ -172,7 +178,9 @@ def _install_images() -> None:
             return refused
         missing = _missing_blobs(name, body)
         if missing:
-            unknown: Response = ecr._registry_error(400, "BLOB_UNKNOWN", f"blob unknown to registry: {missing}")
+            unknown: Response = ecr._registry_error(
+                400, "BLOB_UNKNOWN", f"blob unknown to registry: {missing}"
+            )
             return unknown
         answer: Response = put_manifest(name, reference, headers, body)
         return answer
@@ -203,7 +211,9 @@ def _install_images() -> None:
             layers = manifest.get("layers", [])
             if layers:
                 detail["imageSizeInBytes"] = sum(layer["size"] for layer in layers)
-            detail["artifactMediaType"] = manifest.get("config", {}).get("mediaType", detail["artifactMediaType"])
+            detail["artifactMediaType"] = manifest.get("config", {}).get(
+                "mediaType", detail["artifactMediaType"]
+            )
         return ecr.json_response(document)
 
     replace(ecr, "_v2_put_manifest", put)
