@@ -11,12 +11,13 @@ import json
 import logging
 from typing import Any
 
-from ministack.core import iam_evaluator, lambda_runtime
-from ministack.services import iam, lambda_svc
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 from sandbox.emulator.context import Context, replace, seam
 from sandbox.emulator.embedded_metrics import metrics_of
 from sandbox.emulator.function_worker import PythonWorker, is_python
+from sandbox.emulator.trust import distrusted
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +119,7 @@ def _install_trust() -> None:
     change = seam(lambda_svc, "_update_config")
 
     def refused(data: dict[str, Any]) -> Any:
-        role = iam._roles.get(str(data.get("Role", "")).rsplit("/", 1)[-1]) if data.get("Role") else None
-        if role is None or trusts(role, "lambda.amazonaws.com"):
+        if not distrusted(str(data.get("Role") or ""), "lambda.amazonaws.com"):
             return None
         message = "The role defined for the function cannot be assumed by Lambda."
         return lambda_svc.error_response_json("InvalidParameterValueException", message, 400)
@@ -132,28 +132,3 @@ def _install_trust() -> None:
 
     replace(lambda_svc, "_create_function", checked_create)
     replace(lambda_svc, "_update_config", checked_change)
-
-
-def trusts(role: dict[str, Any], service: str) -> bool:
-    """Whether the trust policy of `role` lets the service principal `service` assume it.
-
-    Conditions are not looked at: a service's own call carries keys that the sandbox does not know.
-    """
-    document = role.get("AssumeRolePolicyDocument") or {}
-    document = json.loads(document) if isinstance(document, str) else document
-    statements = document.get("Statement") or []
-    for statement in [statements] if isinstance(statements, dict) else statements:
-        actions = statement.get("Action") or []
-        principal = statement.get("Principal")
-        named = principal.get("Service", []) if isinstance(principal, dict) else []
-        if (
-            statement.get("Effect") == "Allow"
-            and iam_evaluator._action_matches("sts:AssumeRole", _listed(actions), [])
-            and (principal == "*" or service in _listed(named))
-        ):
-            return True
-    return False
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
