@@ -494,13 +494,7 @@ def _stream_cluster(stream: Stream) -> Document:
         "connect_timeout": "2s",
         "load_assignment": {
             "cluster_name": stream.name,
-            "endpoints": [
-                {
-                    "lb_endpoints": [
-                        {"endpoint": {"address": _address(stream.upstream.address, stream.upstream.port)}}
-                    ]
-                }
-            ],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": stream.socket}}}}]}],
         },
     }
 

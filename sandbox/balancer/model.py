@@ -125,13 +125,16 @@ class Listener:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stream:
-    """A plain TCP service that is offered over TLS (Redis, which here has no TLS of its own)."""
+    """A service on a unix socket that is offered over TLS (Redis, which here has no TLS of its own).
+
+    `socket` is the path of the unix socket, relative to the proxy's folder.
+    """
 
     name: str
     address: str
     port: int
     tls: Tls
-    upstream: Target
+    socket: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
