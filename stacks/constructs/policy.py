@@ -1,0 +1,170 @@
+"""Roles and their statements: explicit actions on named resources, nothing managed by AWS, nothing implied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct, IConstruct
+
+from stacks.naming import Names
+
+#: Actions whose API has no resource-level permission, so that their statement's resource can only be `*`.
+#: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+WITHOUT_RESOURCE = frozenset(
+    {
+        # Describe calls of these services take no resource.
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
+        "ec2:DescribeAccountAttributes",
+        "ec2:DescribeAddresses",
+        "ec2:DescribeAvailabilityZones",
+        "ec2:DescribeFlowLogs",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstances",
+        "ec2:DescribeInternetGateways",
+        "ec2:DescribeLaunchTemplates",
+        "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeNatGateways",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeVpcAttribute",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:DescribeTags",
+        "elasticloadbalancing:DescribeLoadBalancerAttributes",
+        "elasticloadbalancing:DescribeTargetGroupAttributes",
+        "elasticloadbalancing:DescribeListenerAttributes",
+        # A certificate has no ARN before it is requested; a random password never has one.
+        "acm:RequestCertificate",
+        "secretsmanager:GetRandomPassword",
+        # A command's invocations are found by its id.
+        "ssm:ListCommandInvocations",
+        # A registry's token is for the whole account.
+        "ecr:GetAuthorizationToken",
+        # What the SSM agent and the CloudWatch agent of an instance call.
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+        "ec2messages:AcknowledgeMessage",
+        "ec2messages:DeleteMessage",
+        "ec2messages:FailMessage",
+        "ec2messages:GetEndpoint",
+        "ec2messages:GetMessages",
+        "ec2messages:SendReply",
+        "cloudwatch:PutMetricData",
+        "ec2:DescribeTags",
+        # Traces belong to no resource.
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        # The network interfaces of a function in a VPC: AWS names no resource it could be narrowed to at creation.
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcs",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+        # Log delivery of Step Functions and of the load balancer is set up for the account.
+        "logs:CreateLogDelivery",
+        "logs:GetLogDelivery",
+        "logs:UpdateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:DescribeResourcePolicies",
+        "logs:DescribeLogGroups",
+    }
+)
+
+
+#: Services that send `aws:SourceAccount` when they assume a role.
+SENDS_ACCOUNT = frozenset(
+    {
+        "states.amazonaws.com",
+        "codebuild.amazonaws.com",
+        "scheduler.amazonaws.com",
+        "vpc-flow-logs.amazonaws.com",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is allowed, on what. `resources` is left out only for actions in WITHOUT_RESOURCE."""
+
+    actions: Sequence[str]
+    resources: Sequence[str] = ("*",)
+    conditions: Mapping[str, Mapping[str, Any]] | None = None
+
+
+def role(
+    scope: Construct,
+    names: Names,
+    suffix: str,
+    *,
+    service: str,
+    statements: Sequence[Statement],
+    purpose: str,
+) -> iam.CfnRole:
+    """One role, named cutover-ENV-SUFFIX, that `service` assumes, with its statements inline.
+
+    Where the service sends the account along, the trust is narrowed to ours, so that it cannot be talked into
+    the role from another one (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html).
+    """
+    trust: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    if service in SENDS_ACCOUNT:
+        trust["Condition"] = {"StringEquals": {"aws:SourceAccount": names.account}}
+    made = iam.CfnRole(
+        scope,
+        "Role",
+        role_name=names.named(suffix),
+        description=purpose,
+        assume_role_policy_document={"Version": "2012-10-17", "Statement": [trust]},
+        policies=[
+            iam.CfnRole.PolicyProperty(
+                policy_name=suffix,
+                policy_document={"Version": "2012-10-17", "Statement": [_document(s) for s in statements]},
+            )
+        ],
+    )
+    wide = [s for s in statements if any("*" in str(resource) for resource in s.resources)]
+    if wide:
+        actions = ", ".join(action for statement in wide for action in statement.actions)
+        acknowledge(
+            made,
+            "AwsSolutions-IAM5",
+            f"Narrowed as far as AWS allows or as names of unborn resources reach ({purpose}): {actions}",
+        )
+    return made
+
+
+def _document(statement: Statement) -> dict[str, Any]:
+    bare = set(statement.actions) - WITHOUT_RESOURCE
+    if list(statement.resources) == ["*"] and bare and not statement.conditions:
+        raise ValueError(f"{', '.join(sorted(bare))}: name the resources, or list the action as having none")
+    document: dict[str, Any] = {
+        "Effect": "Allow",
+        "Action": list(statement.actions),
+        "Resource": list(statement.resources),
+    }
+    if statement.conditions:
+        document["Condition"] = {key: dict(value) for key, value in statement.conditions.items()}
+    return document
+
+
+def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
+    """Record on this one construct why a rule of cdk-nag does not apply to it."""
+    cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))

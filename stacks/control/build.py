@@ -1,0 +1,159 @@
+"""Where images come from: the bucket of sources, the project that builds them, the repository that keeps them."""
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.constructs.bucket import Bucket, private_bucket
+from stacks.constructs.function import log_group
+from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.naming import Names
+
+BUILDSPEC = Path(__file__).with_name("buildspec.yml")
+IMAGES_KEPT = 50
+SOURCE_DAYS = 90
+#: Ubuntu, Docker and the AWS CLI. https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
+BUILD_IMAGE = "aws/codebuild/standard:7.0"
+
+
+def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
+    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip."""
+    bucket = private_bucket(
+        scope,
+        "Artifacts",
+        name=names.artifacts_bucket,
+        keep=keep,
+        lifecycle=[
+            s3.CfnBucket.RuleProperty(
+                id="old-sources",
+                status="Enabled",
+                prefix="sources/",
+                expiration_in_days=SOURCE_DAYS,
+                noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(
+                    noncurrent_days=SOURCE_DAYS
+                ),
+            )
+        ],
+    )
+    acknowledge(
+        bucket.bucket,
+        "AwsSolutions-S1",
+        "Only the deployer writes and CodeBuild reads here, and both leave CloudTrail entries",
+    )
+    return bucket
+
+
+def repository(scope: Construct, names: Names, *, keep: bool) -> ecr.CfnRepository:
+    """The repository cutover-ENV-backend: a tag is written once, every image is scanned."""
+    made = ecr.CfnRepository(
+        scope,
+        "Repository",
+        repository_name=names.repository,
+        image_tag_mutability="IMMUTABLE",
+        image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
+        encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(encryption_type="AES256"),
+        empty_on_delete=not keep,
+        lifecycle_policy=ecr.CfnRepository.LifecyclePolicyProperty(
+            lifecycle_policy_text=json.dumps(
+                {
+                    "rules": [
+                        {
+                            "rulePriority": 1,
+                            "description": f"Keep the newest {IMAGES_KEPT} images to go back to",
+                            "selection": {
+                                "tagStatus": "any",
+                                "countType": "imageCountMoreThan",
+                                "countNumber": IMAGES_KEPT,
+                            },
+                            "action": {"type": "expire"},
+                        }
+                    ]
+                }
+            )
+        ),
+    )
+    made.apply_removal_policy(cdk.RemovalPolicy.RETAIN if keep else cdk.RemovalPolicy.DESTROY)
+    return made
+
+
+def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
+    """The project cutover-ENV-build: runs buildspec.yml on a source of the artifacts bucket."""
+    here = Construct(scope, "Build")
+    group_name = f"/aws/codebuild/{names.named('build')}"
+    group = log_group(here, group_name)
+    its_role = role(
+        here,
+        names,
+        "build",
+        service="codebuild.amazonaws.com",
+        purpose="Builds an image and pushes it",
+        statements=[
+            Statement(
+                ["logs:CreateLogStream", "logs:PutLogEvents"],
+                [names.arn("logs", f"log-group:{group_name}:*")],
+            ),
+            Statement(
+                ["s3:GetObject", "s3:GetObjectVersion"],
+                [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"],
+            ),
+            Statement(["s3:GetBucketLocation", "s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
+            Statement(["ecr:GetAuthorizationToken"]),
+            Statement(
+                [
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:BatchGetImage",
+                    "ecr:CompleteLayerUpload",
+                    "ecr:DescribeImages",
+                    "ecr:GetDownloadUrlForLayer",
+                    "ecr:InitiateLayerUpload",
+                    "ecr:PutImage",
+                    "ecr:UploadLayerPart",
+                ],
+                [names.arn("ecr", f"repository/{names.repository}")],
+            ),
+        ],
+    )
+    project = codebuild.CfnProject(
+        here,
+        "Project",
+        name=names.named("build"),
+        description="Builds the production image of a source and pushes it",
+        service_role=its_role.attr_arn,
+        # Each build names its own source; the project's only fixes the kind and the buildspec.
+        source=codebuild.CfnProject.SourceProperty(
+            type="S3",
+            location=f"{names.artifacts_bucket}/sources/source.zip",
+            build_spec=BUILDSPEC.read_text(encoding="utf-8"),
+        ),
+        artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
+        environment=codebuild.CfnProject.EnvironmentProperty(
+            type="LINUX_CONTAINER",
+            compute_type="BUILD_GENERAL1_MEDIUM",
+            image=BUILD_IMAGE,
+            privileged_mode=True,
+            environment_variables=[
+                codebuild.CfnProject.EnvironmentVariableProperty(name=name, value=value)
+                for name, value in (
+                    ("REPOSITORY", names.repository),
+                    ("REPOSITORY_URI", names.repository_uri),
+                    ("REGISTRY", names.repository_uri.partition("/")[0]),
+                )
+            ],
+        ),
+        logs_config=codebuild.CfnProject.LogsConfigProperty(
+            cloud_watch_logs=codebuild.CfnProject.CloudWatchLogsConfigProperty(
+                status="ENABLED", group_name=group_name
+            )
+        ),
+        timeout_in_minutes=60,
+        queued_timeout_in_minutes=30,
+    )
+    project.add_resource_dependency(group)
+    acknowledge(project, "AwsSolutions-CB3", "Building an image needs Docker, which needs privileged mode")
+    acknowledge(project, "AwsSolutions-CB4", "The project keeps no artifacts; the image goes to ECR")
+    return project

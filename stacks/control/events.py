@@ -1,0 +1,155 @@
+"""What moves by itself: our own event bus, the alarm's way to the rollback, the nightly run."""
+
+import json
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from config.model import Nightly, Window
+from stacks.constructs.function import Function
+from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.naming import Names
+
+#: An alarm's event that is older than this would move traffic for a reason that has passed.
+EVENT_SECONDS = 900
+FOURTEEN_DAYS = 14 * 24 * 3600
+
+
+def bus(scope: Construct, names: Names) -> events.CfnEventBus:
+    """The bus cutover-ENV-events: what deployments tell; nothing on it can hold a deployment up."""
+    return events.CfnEventBus(
+        scope, "Bus", name=names.bus, description="What Cutover's deployments have to tell"
+    )
+
+
+def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.CfnRule:
+    """Alarm → rule → rollback function (requirement H4).
+
+    Delivery is retried, and so is the function; what fails for good is kept in a queue for people to read.
+    """
+    here = Construct(scope, "Alarm")
+    queue = sqs.CfnQueue(
+        here,
+        "DeadLetters",
+        queue_name=names.named("alarm-dead-letters"),
+        sqs_managed_sse_enabled=True,
+        message_retention_period=FOURTEEN_DAYS,
+    )
+    acknowledge(queue, "AwsSolutions-SQS3", "This is the dead-letter queue itself")
+    rule_arn = names.arn("events", f"rule/{names.named('alarm')}")
+    rule = events.CfnRule(
+        here,
+        "Rule",
+        name=names.named("alarm"),
+        description="An alarm of a live colour rolls its release back",
+        state="ENABLED",
+        event_pattern={
+            "source": ["aws.cloudwatch"],
+            "detail-type": ["CloudWatch Alarm State Change"],
+            "detail": {
+                "alarmName": [{"prefix": names.named("backend-")}],
+                "state": {"value": ["ALARM"]},
+            },
+        },
+        targets=[
+            events.CfnRule.TargetProperty(
+                id="rollback",
+                arn=rollback.arn,
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
+                retry_policy=events.CfnRule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=EVENT_SECONDS, maximum_retry_attempts=185
+                ),
+            )
+        ],
+    )
+    sqs.CfnQueuePolicy(
+        here,
+        "DeadLettersPolicy",
+        queues=[queue.ref],
+        policy_document={
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "OnlyTls",
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "sqs:*",
+                    "Resource": queue.attr_arn,
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+                {
+                    "Sid": "UndeliveredAlarms",
+                    "Effect": "Allow",
+                    "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": queue.attr_arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+                },
+            ],
+        },
+    )
+    lambda_.CfnPermission(
+        here,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=rollback.function.ref,
+        principal="events.amazonaws.com",
+        source_arn=rule_arn,
+    )
+    lambda_.CfnEventInvokeConfig(
+        here,
+        "Retries",
+        function_name=rollback.function.ref,
+        qualifier="$LATEST",
+        maximum_event_age_in_seconds=EVENT_SECONDS,
+        maximum_retry_attempts=2,
+        destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+            on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=queue.attr_arn)
+        ),
+    )
+    return rule
+
+
+def dead_letters(names: Names) -> Statement:
+    """What the rollback function needs for its failed events to reach the queue."""
+    return Statement(["sqs:SendMessage"], [names.arn("sqs", names.named("alarm-dead-letters"))])
+
+
+def nightly(
+    scope: Construct, names: Names, window: Window, plan: Nightly, machine_arn: str
+) -> scheduler.CfnSchedule:
+    """The nightly run at the window's start (requirement H3), off unless the configuration says what to deploy."""
+    here = Construct(scope, "Nightly")
+    its_role = role(
+        here,
+        names,
+        "nightly",
+        service="scheduler.amazonaws.com",
+        purpose="Starts the nightly deployment",
+        statements=[Statement(["states:StartExecution"], [machine_arn])],
+    )
+    hour, minute = (int(part) for part in window.start.split(":"))
+    given = {"version": plan.version, "source": plan.source, "image": plan.image}
+    execution = {"environment": names.environment, **{key: v for key, v in given.items() if v is not None}}
+    return scheduler.CfnSchedule(
+        here,
+        "Schedule",
+        name=names.named("nightly"),
+        description="Deploys every night when the window opens",
+        state="ENABLED" if plan.enabled else "DISABLED",
+        schedule_expression=f"cron({minute} {hour} * * ? *)",
+        schedule_expression_timezone=window.zone,
+        flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+        target=scheduler.CfnSchedule.TargetProperty(
+            arn=machine_arn,
+            role_arn=its_role.attr_arn,
+            input=json.dumps(execution),
+            # A night that could not be started is not made up for in the morning.
+            retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
+                maximum_event_age_in_seconds=EVENT_SECONDS, maximum_retry_attempts=3
+            ),
+        ),
+    )

@@ -1,0 +1,250 @@
+"""The control plane's functions: what each may do is written here, line by line, and nowhere else."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from stacks.constructs.function import Code, Function, FunctionSpec, make_function
+from stacks.constructs.policy import Statement
+from stacks.control.events import dead_letters
+from stacks.naming import Names
+
+_HEALTH = Statement(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTargetHealth"])
+
+
+@dataclass(frozen=True)
+class Provisioning:
+    """What the provision function needs to make the environment's stack."""
+
+    template_url: str
+    template_bucket: str
+    service_role_arn: str
+
+
+def control_functions(
+    scope: Construct, names: Names, code: Code, provisioning: Provisioning
+) -> dict[str, Function]:
+    """The seven functions by name."""
+    specs = (
+        _journal(names),
+        _provision(names, code, provisioning),
+        _plan(names),
+        _release(names),
+        _observe(names),
+        _swap(names),
+        _rollback(names),
+    )
+    here = Construct(scope, "Functions")
+    return {spec.name: make_function(here, names, spec, code) for spec in specs}
+
+
+def _table(names: Names, *actions: str) -> Statement:
+    """Rights on the journal. A transaction needs those of its parts.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    """
+    return Statement(
+        [f"dynamodb:{action}" for action in actions], [names.arn("dynamodb", f"table/{names.journal}")]
+    )
+
+
+def _writes(names: Names, *more: str) -> Statement:
+    return _table(names, "GetItem", "PutItem", "UpdateItem", "ConditionCheckItem", *more)
+
+
+def _events(names: Names) -> Statement:
+    return Statement(["events:PutEvents"], [names.arn("events", f"event-bus/{names.bus}")])
+
+
+def _send_command(names: Names) -> list[Statement]:
+    return [
+        Statement(["ssm:SendCommand"], [names.release_document_arn]),
+        # Only on this environment's instances: Auto Scaling passes the group's tag on to them.
+        Statement(
+            ["ssm:SendCommand"],
+            [names.arn("ec2", "instance/*")],
+            {"StringEquals": {"ssm:resourceTag/cutover-environment": [names.environment]}},
+        ),
+    ]
+
+
+def _move_traffic(names: Names) -> Statement:
+    return Statement(["elasticloadbalancing:ModifyListener"], [names.listeners_arn])
+
+
+def _stack(names: Names, *actions: str) -> Statement:
+    return Statement(
+        [f"cloudformation:{action}" for action in actions],
+        [names.arn("cloudformation", f"stack/{names.environment_stack}/*")],
+    )
+
+
+def _images(names: Names) -> Statement:
+    return Statement(["ecr:DescribeImages"], [names.arn("ecr", f"repository/{names.repository}")])
+
+
+def _journal(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="journal",
+        purpose="Holds the lock and writes down what happens",
+        timeout_seconds=30,
+        memory_mb=512,
+        statements=[
+            _writes(names, "DeleteItem", "Query"),
+            Statement(["states:DescribeExecution"], [names.executions_arn]),
+            _events(names),
+            Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
+        ],
+        environment={"CONFIGURATION_PARAMETER": names.parameter},
+    )
+
+
+def _provision(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
+    return FunctionSpec(
+        name="provision",
+        purpose="Prepares, executes and verifies the environment's change set",
+        timeout_seconds=110,
+        memory_mb=512,
+        statements=[
+            _stack(
+                names,
+                "CreateChangeSet",
+                "DeleteChangeSet",
+                "DescribeChangeSet",
+                "DescribeStackEvents",
+                "DescribeStackResources",
+                "DescribeStacks",
+                "ExecuteChangeSet",
+            ),
+            Statement(
+                ["iam:PassRole"],
+                [provisioning.service_role_arn],
+                {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
+            ),
+            # CloudFormation reads the template with its caller's rights.
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{provisioning.template_bucket}/*"]),
+            Statement(
+                [
+                    "autoscaling:DescribeAutoScalingGroups",
+                    "elasticloadbalancing:DescribeListeners",
+                    "elasticloadbalancing:DescribeLoadBalancers",
+                    "elasticloadbalancing:DescribeTargetGroups",
+                ]
+            ),
+            # DocumentDB's actions are those of RDS.
+            Statement(["rds:DescribeDBClusters"], [names.arn("rds", f"cluster:{names.prefix}")]),
+            Statement(
+                ["elasticache:DescribeReplicationGroups"],
+                [names.arn("elasticache", f"replicationgroup:{names.prefix}")],
+            ),
+        ],
+        environment={
+            "TEMPLATE_URL": provisioning.template_url,
+            "STACK_NAME": names.environment_stack,
+            "SERVICE_ROLE_ARN": provisioning.service_role_arn,
+            "CODE_BUCKET": code.bucket,
+            "CODE_KEY": code.key,
+            "LAYER_ARN": code.layer or "",
+        },
+    )
+
+
+def _plan(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="plan",
+        purpose="Works out what a deployment would do",
+        timeout_seconds=60,
+        memory_mb=512,
+        statements=[
+            _table(names, "GetItem"),
+            _stack(names, "DescribeStacks"),
+            Statement(["elasticloadbalancing:DescribeListeners"]),
+            _images(names),
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
+            # Without it, a source that is not there answers 403 instead of 404.
+            Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
+        ],
+        environment={
+            "STACK_NAME": names.environment_stack,
+            "REPOSITORY": names.repository,
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
+        },
+    )
+
+
+def _release(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="release",
+        purpose="Brings an image to the idle colour's instances",
+        timeout_seconds=60,
+        memory_mb=512,
+        statements=[
+            _writes(names),
+            _images(names),
+            Statement(["autoscaling:DescribeAutoScalingGroups", "elasticloadbalancing:DescribeTargetHealth"]),
+            *_send_command(names),
+            Statement(["ssm:ListCommandInvocations"]),
+        ],
+        environment={"REPOSITORY": names.repository, "REPOSITORY_URI": names.repository_uri},
+    )
+
+
+def _observe(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="observe",
+        purpose="Reads alarms, dashboard, security groups and target health",
+        timeout_seconds=60,
+        memory_mb=512,
+        statements=[
+            _table(names, "GetItem"),
+            Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
+            Statement(
+                ["cloudwatch:GetDashboard"], [names.global_arn("cloudwatch", f"dashboard/{names.prefix}")]
+            ),
+            Statement(
+                [
+                    "ec2:DescribeSecurityGroups",
+                    "elasticloadbalancing:DescribeListeners",
+                    "elasticloadbalancing:DescribeLoadBalancers",
+                    "elasticloadbalancing:DescribeTargetHealth",
+                ]
+            ),
+        ],
+        environment={"DASHBOARD": names.prefix},
+    )
+
+
+def _swap(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="swap",
+        purpose="Moves the traffic to the other colour",
+        timeout_seconds=30,
+        memory_mb=512,
+        statements=[_writes(names), _HEALTH, _move_traffic(names), _events(names)],
+    )
+
+
+def _rollback(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="rollback",
+        purpose="Moves the traffic back",
+        timeout_seconds=60,
+        # Lambda's share of a CPU grows with memory up to 1769 MB: more memory is a shorter cold start, and this
+        # function's cold start is part of every rollback. For the same reason it has no layer and no tracing.
+        memory_mb=1769,
+        statements=[
+            _writes(names, "DeleteItem"),
+            _HEALTH,
+            _move_traffic(names),
+            Statement(["states:StopExecution"], [names.executions_arn]),
+            *_send_command(names),
+            _events(names),
+            dead_letters(names),
+        ],
+        environment={
+            "RELEASE_DOCUMENT": names.release_document,
+            "STATE_MACHINE_ARN": names.state_machine_arn,
+        },
+        layer=False,
+        traced=False,
+    )

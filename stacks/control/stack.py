@@ -1,0 +1,105 @@
+"""The control plane: what `cdk deploy` installs, once for each environment."""
+
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from config.model import Configuration
+from stacks.constructs.code import ROOT, code_asset, layer
+from stacks.constructs.function import Code, Function
+from stacks.constructs.policy import Statement
+from stacks.constructs.state_machine import state_machine
+from stacks.control.build import artifacts_bucket, build_project, repository
+from stacks.control.events import alarm_rule, bus, nightly
+from stacks.control.functions import Provisioning, control_functions
+from stacks.control.journal import configuration_parameter, journal
+from stacks.control.provisioning import service_role
+from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
+
+DEFINITION = ROOT / "statemachines" / "deploy.asl.json"
+#: What Step Functions needs beside the project itself to wait for a build (`.sync`).
+#: https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html
+SYNC_RULE = "StepFunctionsGetEventForCodeBuildStartBuildRule"
+
+
+class ControlStack(cdk.Stack):
+    """Journal, functions, state machine, events, schedule, build, and the role that provisions."""
+
+    def __init__(
+        self, scope: Construct, names: Names, configuration: Configuration, environment_template: Path
+    ) -> None:
+        super().__init__(
+            scope,
+            names.control_stack,
+            stack_name=names.control_stack,
+            description=f"Cutover's control plane for {names.environment}",
+            env=cdk.Environment(account=names.account, region=names.region),
+            analytics_reporting=False,
+            tags={"cutover-environment": names.environment},
+        )
+        keep = configuration.database.deletion_protection
+        journal(self, names, keep=keep)
+        configuration_parameter(self, names, configuration)
+        artifacts_bucket(self, names, keep=keep)
+        repository(self, names, keep=keep)
+        build_project(self, names)
+        bus(self, names)
+
+        template = assets.Asset(self, "EnvironmentTemplate", path=str(environment_template))
+        asset = code_asset(self, configuration.backend.source)
+        libraries = layer(self, names.named("libraries"))
+        code = Code(asset.s3_bucket_name, asset.s3_object_key, libraries.layer_version_arn)
+        provisioner = service_role(self, names, configuration, asset.s3_bucket_name)
+        functions = control_functions(
+            self,
+            names,
+            code,
+            Provisioning(template.http_url, template.s3_bucket_name, provisioner.attr_arn),
+        )
+        machine = state_machine(
+            self,
+            names,
+            "deploy",
+            definition=DEFINITION,
+            substitutions=_substitutions(names, functions),
+            statements=_machine_statements(names, functions),
+            purpose="Runs the deployments",
+        )
+        alarm_rule(self, names, functions["rollback"])
+        nightly(self, names, configuration.window, configuration.nightly, machine.ref)
+
+        cdk.CfnOutput(self, "StateMachineArn", value=machine.ref)
+        cdk.CfnOutput(self, "ArtifactsBucket", value=names.artifacts_bucket)
+        cdk.CfnOutput(self, "RollbackFunction", value=names.named("rollback"))
+        cdk.CfnOutput(self, "JournalTable", value=names.journal)
+        cdk.CfnOutput(self, "EventBusName", value=names.bus)
+
+
+def _substitutions(names: Names, functions: dict[str, Function]) -> dict[str, str]:
+    return {
+        **{f"{name.capitalize()}Function": function.arn for name, function in functions.items()},
+        **{f"{name.capitalize()}Function": names.function_arn(name) for name in ENVIRONMENT_FUNCTIONS},
+        "BuildProject": names.named("build"),
+    }
+
+
+def _machine_statements(names: Names, functions: dict[str, Function]) -> list[Statement]:
+    return [
+        Statement(
+            ["lambda:InvokeFunction"],
+            [
+                *(function.arn for function in functions.values()),
+                *(names.function_arn(name) for name in ENVIRONMENT_FUNCTIONS),
+            ],
+        ),
+        Statement(
+            ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"],
+            [names.arn("codebuild", f"project/{names.named('build')}")],
+        ),
+        Statement(
+            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+            [names.arn("events", f"rule/{SYNC_RULE}")],
+        ),
+    ]

@@ -1,0 +1,157 @@
+"""Who may talk to whom (requirement B2): one security group per tier, and nothing from anywhere but the front door.
+
+Rules between two groups are resources of their own, because each of the two would else have to exist first.
+"""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from config.model import Configuration
+from stacks.constructs.policy import acknowledge
+from stacks.environment.network import ANYWHERE, Network
+from stacks.naming import Names
+
+DATABASE_PORT = 27017
+REDIS_PORT = 6379
+HTTPS = 443
+
+
+@dataclass(frozen=True)
+class SecurityGroups:
+    """Ids of the groups."""
+
+    balancer: str
+    backend: str
+    database: str
+    cache: str
+    functions: str
+
+
+def security_groups(
+    scope: Construct, names: Names, configuration: Configuration, network: Network
+) -> SecurityGroups:
+    """Make the groups and their rules."""
+    here = Construct(scope, "Security")
+    backend = configuration.backend
+    balancer = _group(
+        here,
+        "Balancer",
+        names,
+        network,
+        "The load balancer",
+        ingress=[
+            _from(ANYWHERE, backend.listener_port, "HTTPS from anywhere"),
+            # Functions reach the balancer by its public name, so that they arrive through the NAT gateways.
+            *(
+                _from(
+                    cdk.Fn.join("", [address, "/32"]), backend.test_listener_port, "Tests of the idle colour"
+                )
+                for address in network.egress_addresses
+            ),
+            _from(network.cidr, backend.test_listener_port, "Tests of the idle colour, from the network"),
+        ],
+    )
+    acknowledge(balancer, "AwsSolutions-EC23", "The front door: HTTPS is served to everybody")
+    outward = [_to(ANYWHERE, HTTPS, "AWS APIs, the registry and package mirrors")]
+    instances = _group(here, "Backend", names, network, "Instances of the backend", egress=outward)
+    functions = _group(
+        here,
+        "Functions",
+        names,
+        network,
+        "The functions that check the environment",
+        egress=[
+            *outward,
+            *(
+                _to(ANYWHERE, port, "The load balancer, by its public name")
+                for port in sorted({backend.listener_port, backend.test_listener_port} - {HTTPS})
+            ),
+        ],
+    )
+    database = _group(here, "Database", names, network, "DocumentDB")
+    cache = _group(here, "Cache", names, network, "Redis")
+    ports = (backend.ports[0], backend.ports[-1])
+    _between(here, "BalancerToBackend", balancer, instances, ports)
+    _between(here, "BackendToDatabase", instances, database, (DATABASE_PORT, DATABASE_PORT))
+    _between(here, "FunctionsToDatabase", functions, database, (DATABASE_PORT, DATABASE_PORT))
+    _between(here, "BackendToCache", instances, cache, (REDIS_PORT, REDIS_PORT))
+    return SecurityGroups(
+        *(group.attr_group_id for group in (balancer, instances, database, cache, functions))
+    )
+
+
+def _group(
+    scope: Construct,
+    id: str,
+    names: Names,
+    network: Network,
+    description: str,
+    *,
+    ingress: list[ec2.CfnSecurityGroup.IngressProperty] | None = None,
+    egress: list[ec2.CfnSecurityGroup.EgressProperty] | None = None,
+) -> ec2.CfnSecurityGroup:
+    return ec2.CfnSecurityGroup(
+        scope,
+        id,
+        group_name=names.named(id.lower()),
+        group_description=f"{description} in {names.environment}",
+        vpc_id=network.vpc,
+        security_group_ingress=ingress,
+        # Without any egress rule EC2 would add one to everywhere; this one leads nowhere, as CDK's own does.
+        security_group_egress=egress
+        or [
+            ec2.CfnSecurityGroup.EgressProperty(
+                cidr_ip="255.255.255.255/32",
+                ip_protocol="icmp",
+                from_port=252,
+                to_port=86,
+                description="Nothing leaves from here",
+            )
+        ],
+        tags=[cdk.CfnTag(key="Name", value=names.named(id.lower()))],
+    )
+
+
+def _from(cidr: str, port: int, description: str) -> ec2.CfnSecurityGroup.IngressProperty:
+    return ec2.CfnSecurityGroup.IngressProperty(
+        cidr_ip=cidr, ip_protocol="tcp", from_port=port, to_port=port, description=description
+    )
+
+
+def _to(cidr: str, port: int, description: str) -> ec2.CfnSecurityGroup.EgressProperty:
+    return ec2.CfnSecurityGroup.EgressProperty(
+        cidr_ip=cidr, ip_protocol="tcp", from_port=port, to_port=port, description=description
+    )
+
+
+def _between(
+    scope: Construct,
+    id: str,
+    source: ec2.CfnSecurityGroup,
+    target: ec2.CfnSecurityGroup,
+    ports: tuple[int, int],
+) -> None:
+    first, last = ports
+    ec2.CfnSecurityGroupEgress(
+        scope,
+        f"{id}Out",
+        group_id=source.attr_group_id,
+        destination_security_group_id=target.attr_group_id,
+        ip_protocol="tcp",
+        from_port=first,
+        to_port=last,
+        description=id,
+    )
+    ec2.CfnSecurityGroupIngress(
+        scope,
+        f"{id}In",
+        group_id=target.attr_group_id,
+        source_security_group_id=source.attr_group_id,
+        ip_protocol="tcp",
+        from_port=first,
+        to_port=last,
+        description=id,
+    )

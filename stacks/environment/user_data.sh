@@ -1,0 +1,42 @@
+#!/bin/bash
+# What an instance does at its first start: Docker 24+ with compose, the AWS CLI, the SSM and CloudWatch agents.
+# No release and no secret is in here; those come by Run Command.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive
+
+apt-get update -q
+apt-get install -qy docker.io docker-compose-v2 python3 curl ca-certificates
+snap install aws-cli --classic
+# Ubuntu's images carry the SSM agent as a snap.
+snap list amazon-ssm-agent > /dev/null 2>&1 || snap install amazon-ssm-agent --classic
+snap start --enable amazon-ssm-agent
+systemctl enable --now docker
+
+# DocumentDB's certificates are signed by Amazon's own authority, which no distribution knows.
+curl --fail --silent --show-error --retry 5 --output-dir /tmp --remote-name \
+  https://truststore.pki.rds.amazonaws.com/@REGION@/@REGION@-bundle.pem
+mkdir -p /usr/local/share/ca-certificates/rds
+csplit --quiet --elide-empty-files --prefix=/usr/local/share/ca-certificates/rds/ca- --suffix-format='%03d.crt' \
+  /tmp/@REGION@-bundle.pem '/-----BEGIN CERTIFICATE-----/' '{*}'
+update-ca-certificates
+
+curl --fail --silent --show-error --retry 5 --output /tmp/amazon-cloudwatch-agent.deb \
+  https://amazoncloudwatch-agent-@REGION@.s3.@REGION@.amazonaws.com/ubuntu/amd64/latest/amazon-cloudwatch-agent.deb
+dpkg --install /tmp/amazon-cloudwatch-agent.deb
+# The memory alarm asks for mem_used_percent by the group's name alone, so that is how it is aggregated.
+cat > /opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.json << 'JSON'
+{
+  "agent": {"metrics_collection_interval": 60},
+  "metrics": {
+    "namespace": "CWAgent",
+    "append_dimensions": {"AutoScalingGroupName": "${aws:AutoScalingGroupName}"},
+    "aggregation_dimensions": [["AutoScalingGroupName"]],
+    "metrics_collected": {
+      "mem": {"measurement": ["mem_used_percent"]},
+      "disk": {"measurement": ["used_percent"], "resources": ["/"]}
+    }
+  }
+}
+JSON
+/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s \
+  -c file:/opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.json
