@@ -8,12 +8,13 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,10 +109,37 @@ class Alarms:
     def __init__(self, context: Context, kept: Recorder) -> None:
         self.context = context
         self.kept = kept
-        self.lock = threading.RLock()  # a state changes by evaluation or by SetAlarmState, one at a time
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._changes: list[StateChange] = []
         self._woken = threading.Event()
         self._settling = min(_SETTLING_SHARE * kept.clock.minute_seconds, _MOST_SETTLING_SECONDS)
         self._definitions: dict[str, tuple[Any, AlarmDefinition | None]] = {}
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """One change at a time, by evaluation or by request.
+
+        Others hear of the changes after the lock is free again: what they do on hearing it may come back here
+        through the gateway, whose one thread must never wait for us then.
+        """
+        with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                outermost = self._depth == 0
+                changes = self._changes if outermost else []
+                if outermost:
+                    self._changes = []
+        for change in changes:
+            emit(change)
+            act(self.context, change)
+
+    def changed(self, alarm: Mapping[str, Any], previous: Mapping[str, Any]) -> None:
+        """Within `changing`: the state of `alarm` is another than `previous`."""
+        self._changes.append(StateChange(dict(alarm), previous))
 
     def wake(self) -> None:
         """An alarm has been put: the next time to evaluate may have come closer."""
@@ -169,7 +197,7 @@ class Alarms:
             if end <= done:
                 continue
             try:
-                with self.lock:
+                with self.changing():
                     self._evaluate(alarm, definition, end)
             except QueryError as fault:
                 log.warning("alarm %s was not evaluated: %s", alarm["AlarmName"], fault)
@@ -195,13 +223,8 @@ class Alarms:
         seam(cloudwatch, "_record_history")(
             name, current.value, decision.state.value, decision.reason, reason_data=decision.reason_data
         )
-        self.announce(alarm, previous)
+        self.changed(alarm, previous)
         seam(cloudwatch, "_evaluate_parent_alarms")(alarm)
-
-    def announce(self, alarm: Mapping[str, Any], previous: Mapping[str, Any]) -> None:
-        change = StateChange(dict(alarm), previous)
-        emit(change)
-        act(self.context, change)
 
 
 def install(context: Context) -> None:
@@ -222,7 +245,7 @@ def _replace_configuration(context: Context, alarms: Alarms) -> None:
     resource_tags = seam(cloudwatch, "_resource_tags")
 
     def put(alarm: dict[str, Any]) -> None:
-        with alarms.lock:
+        with alarms.changing():
             store(alarm)
         alarms.wake()
 
@@ -285,7 +308,7 @@ def _replace_changes(alarms: Alarms) -> None:
         if wanted not in tuple(State):
             message = f"StateValue {wanted!r} is not valid; it has to be one of {', '.join(State)}"
             return error("ValidationError", message, is_cbor, is_json)
-        with alarms.lock:
+        with alarms.changing():
             alarm = metric_alarms.get(name) or composite_alarms.get(name)
             previous = state_of(alarm) if alarm else None
             if alarm and not asked.get("StateReasonData"):
@@ -294,16 +317,17 @@ def _replace_changes(alarms: Alarms) -> None:
             if alarm and previous and previous["value"] != alarm["StateValue"]:
                 moment = round(time.time(), 3)
                 alarm["StateUpdatedTimestamp"] = alarm["StateTransitionedTimestamp"] = moment
-                alarms.announce(alarm, previous)
+                alarms.changed(alarm, previous)
         return answer
 
     def transition_composite(alarm: dict[str, Any], *arguments: Any, **named: Any) -> None:
-        previous = state_of(alarm)
-        transition(alarm, *arguments, **named)
-        if previous["value"] != alarm["StateValue"]:
-            alarms.announce(alarm, previous)
+        with alarms.changing():
+            previous = state_of(alarm)
+            transition(alarm, *arguments, **named)
+            if previous["value"] != alarm["StateValue"]:
+                alarms.changed(alarm, previous)
 
     set_state = replace(cloudwatch, "_set_alarm_state", set_alarm_state)
     transition = replace(cloudwatch, "_transition_composite", transition_composite)
-    # `announce` carries out the actions, with the state before and all that AWS says of the alarm.
+    # `changing` carries out the actions, with the state before and all that AWS says of the alarm.
     replace(cloudwatch, "_dispatch_alarm_actions", lambda *_arguments: None)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from sandbox.settings import SandboxSettings
@@ -461,6 +467,119 @@ def test_a_template_makes_an_alarm_on_metric_math(compressed: Any, publisher: Pu
     publisher.keep_putting(
         lambda: state_of(publisher.client, name) == "ALARM", lambda: publisher.put("Errors", 3)
     )
+
+
+def test_a_composite_alarm_follows_its_children_and_sends_its_event(
+    compressed: Any, publisher: Publisher
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
+    child, parent = compressed.unique("child"), compressed.unique("parent")
+    queue = EventQueue(compressed, parent)
+    publisher.client.put_metric_alarm(
+        AlarmName=child,
+        Namespace=publisher.namespace,
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    publisher.client.put_composite_alarm(AlarmName=parent, AlarmRule=f"ALARM({child})")
+    event = publisher.keep_putting(lambda: queue.event("ALARM"), lambda: publisher.put("Errors", 1))
+    assert event["detail"]["configuration"] == {"alarmRule": f"ALARM({child})"}
+    assert child in event["detail"]["state"]["reason"]
+    assert child in event["detail"]["state"]["reasonData"]
+
+
+def test_the_query_protocol_tells_the_same_as_the_others(compressed: Any, publisher: Publisher) -> None:
+    """https://smithy.io/2.0/aws/protocols/aws-query-protocol.html (Step Functions speaks it)"""
+    name, namespace = compressed.unique("query"), publisher.namespace
+    metric = "Metrics.member.1.MetricStat.Metric"
+    query_api(
+        compressed,
+        "PutMetricAlarm",
+        {
+            "AlarmName": name,
+            "EvaluationPeriods": "2",
+            "DatapointsToAlarm": "1",
+            "Threshold": "0.5",
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Metrics.member.1.Id": "m1",
+            f"{metric}.Namespace": namespace,
+            f"{metric}.MetricName": "Errors",
+            f"{metric}.Dimensions.member.1.Name": "Colour",
+            f"{metric}.Dimensions.member.1.Value": "blue",
+            "Metrics.member.1.MetricStat.Period": "60",
+            "Metrics.member.1.MetricStat.Stat": "Sum",
+            "Metrics.member.1.ReturnData": "false",
+            "Metrics.member.2.Id": "e1",
+            "Metrics.member.2.Expression": "m1 * 2",
+        },
+    )
+    stored = publisher.client.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+    assert (stored["EvaluationPeriods"], stored["DatapointsToAlarm"], stored["Threshold"]) == (2, 1, 0.5)
+    described = query_api(compressed, "DescribeAlarms", {"AlarmNames.member.1": name})
+    assert described.findtext(".//Metrics/member[2]/Expression") == "m1 * 2"
+    assert described.findtext(".//Metrics/member[1]/ReturnData") == "false"
+    assert described.findtext(".//Metrics/member[1]//Dimensions/member/Value") == "blue"
+    moment = datetime.fromisoformat(described.findtext(".//StateUpdatedTimestamp") or "")
+    assert abs((moment - stored["StateUpdatedTimestamp"]).total_seconds()) < 60
+
+    query_api(
+        compressed,
+        "PutMetricData",
+        {
+            "Namespace": namespace,
+            "MetricData.member.1.MetricName": "Errors",
+            "MetricData.member.1.Values.member.1": "2",
+            "MetricData.member.1.Counts.member.1": "3",
+            "MetricData.member.1.Dimensions.member.1.Name": "Colour",
+            "MetricData.member.1.Dimensions.member.1.Value": "blue",
+        },
+    )
+    now = datetime.now(UTC)
+    span = {
+        "StartTime": (now - timedelta(seconds=30)).isoformat(),
+        "EndTime": (now + timedelta(seconds=5)).isoformat(),
+    }
+    metric = "MetricDataQueries.member.1.MetricStat.Metric"
+    data = query_api(
+        compressed,
+        "GetMetricData",
+        {
+            **span,
+            "MetricDataQueries.member.1.Id": "m1",
+            f"{metric}.Namespace": namespace,
+            f"{metric}.MetricName": "Errors",
+            f"{metric}.Dimensions.member.1.Name": "Colour",
+            f"{metric}.Dimensions.member.1.Value": "blue",
+            "MetricDataQueries.member.1.MetricStat.Period": "60",
+            "MetricDataQueries.member.1.MetricStat.Stat": "Sum",
+        },
+    )
+    assert [each.text for each in data.findall(".//Values/member")] == ["6.0"]
+
+
+def query_api(emulator: Any, action: str, fields: dict[str, str]) -> ElementTree.Element:
+    """Call CloudWatch in the Query protocol; its answer with the namespaces taken off."""
+    form = urllib.parse.urlencode({"Action": action, "Version": "2010-08-01", **fields})
+    request = AWSRequest(
+        "POST",
+        emulator.settings.endpoint_url,
+        data=form,
+        headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+    )
+    SigV4Auth(
+        Credentials(emulator.settings.account, "test"), "monitoring", emulator.settings.region
+    ).add_auth(request)
+    plain = urllib.request.Request(request.url, data=form.encode(), headers=dict(request.headers.items()))
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(plain, timeout=10) as answer:
+        tree = ElementTree.fromstring(answer.read())
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return tree
 
 
 def test_mail_of_both_versions_of_ses_lands_in_the_sink(compressed: Any) -> None:
