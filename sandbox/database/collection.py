@@ -1,0 +1,232 @@
+"""A collection: its records, its indexes, its validator; every write goes through here.
+
+A write either happens in full, in the records and in every index, or raises and changes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from bson import Binary, ObjectId
+
+from sandbox.database import indexes, matching, schema
+from sandbox.database.errors import CommandError, Document, bad_value
+from sandbox.database.indexes import Index
+from sandbox.database.values import MISSING, DatetimeMS, encode, now, sort_key, type_name
+
+ID_INDEX: Final[Document] = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
+
+
+class Record:
+    """A stored document, as BSON (sent as it is) and decoded (never changed in place)."""
+
+    __slots__ = ("document", "raw")
+
+    def __init__(self, document: Document, raw: bytes) -> None:
+        self.document = document
+        self.raw = raw
+
+
+class Collection:
+    """All methods raise CommandError with MongoDB's codes: 11000, 121, 66, 85, 86, ..."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.uuid = Binary(os.urandom(16), 4)
+        self.records: dict[int, Record] = {}
+        self.size_bytes = 0
+        self.indexes: dict[str, Index] = {"_id_": Index(dict(ID_INDEX))}
+        self.validator: Document | None = None
+        self.validation_level = "strict"
+        self.validation_action = "error"
+        self._valid: Callable[[Any], bool] = lambda _: True
+        self._record_ids = itertools.count(1)
+
+    # -- documents
+
+    def insert(self, document: Document, *, bypass_validation: bool = False) -> Any:
+        """Store the document and return its `_id`, which is made when missing and put first."""
+        prepared = _with_id_first(document)
+        if not bypass_validation:
+            self._validate(prepared, None)
+        raw = encode(prepared)
+        keys = self._checked_keys(prepared, None)
+        record_id = next(self._record_ids)
+        self.records[record_id] = Record(prepared, raw)
+        self.size_bytes += len(raw)
+        for index, own in keys:
+            index.add(record_id, own)
+        return prepared["_id"]
+
+    def replace(self, record_id: int, document: Document, *, bypass_validation: bool = False) -> bool:
+        """Store another version of the record; False if it is the very same document."""
+        old = self.records[record_id]
+        prepared = _with_id_first(document)
+        raw = encode(prepared)
+        if raw == old.raw:
+            return False
+        if not bypass_validation:
+            self._validate(prepared, old.document)
+        keys = self._checked_keys(prepared, record_id)
+        for index, own in keys:
+            before = index.keys_of(old.document)
+            if before != own:
+                index.discard(record_id, before)
+                index.add(record_id, own)
+        self.records[record_id] = Record(prepared, raw)
+        self.size_bytes += len(raw) - len(old.raw)
+        return True
+
+    def delete(self, record_id: int) -> None:
+        old = self.records.pop(record_id)
+        self.size_bytes -= len(old.raw)
+        for index in self.indexes.values():
+            index.discard(record_id, index.keys_of(old.document))
+
+    def _checked_keys(self, document: Document, record_id: int | None) -> list[tuple[Index, list[Any]]]:
+        keys = [(index, index.keys_of(document)) for index in self.indexes.values()]
+        for index, own in keys:
+            if index.unique and any(index.is_taken(key, record_id) is not None for key in own):
+                raise index.duplicate_key_error(self.namespace, document)
+        return keys
+
+    # -- validation
+
+    def set_validator(self, validator: Any = MISSING, level: Any = MISSING, action: Any = MISSING) -> None:
+        """Change what is given; all of it is checked before any of it is taken over."""
+        if level is not MISSING and level not in ("off", "moderate", "strict"):
+            raise bad_value(f"Enumeration value '{level}' for field 'validationLevel' is not a valid value.")
+        if action is not MISSING and action not in ("error", "warn"):
+            raise bad_value(
+                f"Enumeration value '{action}' for field 'validationAction' is not a valid value."
+            )
+        if validator is not MISSING:
+            if validator is not None and not isinstance(validator, dict):
+                raise CommandError(14, "The field 'validator' must be an object")
+            self._valid = matching.parse(validator or {}).matches
+            self.validator = validator or None
+        self.validation_level = self.validation_level if level is MISSING else level
+        self.validation_action = self.validation_action if action is MISSING else action
+
+    def _validate(self, document: Document, before: Document | None) -> None:
+        if self.validator is None or self.validation_level == "off" or self.validation_action == "warn":
+            return
+        if self._valid(document):
+            return
+        if self.validation_level == "moderate" and before is not None and not self._valid(before):
+            return
+        details: Document = {"operatorName": next(iter(self.validator))}
+        rules = self.validator.get("$jsonSchema")
+        if isinstance(rules, dict):
+            details = {
+                "operatorName": "$jsonSchema",
+                "schemaRulesNotSatisfied": schema.failed_keywords(rules, document),
+            }
+        raise CommandError(
+            121,
+            "Document failed validation",
+            errInfo={"failingDocumentId": document["_id"], "details": details},
+        )
+
+    def options(self) -> Document:
+        """As `listCollections` shows them."""
+        if self.validator is None:
+            return {}
+        return {
+            "validator": self.validator,
+            "validationLevel": self.validation_level,
+            "validationAction": self.validation_action,
+        }
+
+    # -- indexes
+
+    def create_indexes(self, raw_specifications: Iterable[Any]) -> int:
+        """Build all of the indexes or none; the number that were not there yet."""
+        present = list(self.indexes.values())
+        built: list[Index] = []
+        for raw in raw_specifications:
+            specification = indexes.normalise(raw)
+            if not indexes.exists_already(specification, present + built):
+                built.append(self._build(specification))
+        self.indexes.update({index.name: index for index in built})
+        return len(built)
+
+    def _build(self, specification: Document) -> Index:
+        index = Index(specification)
+        entries = [
+            (key, record_id)
+            for record_id, record in self.records.items()
+            for key in index.keys_of(record.document)
+        ]
+        entries.sort()
+        index.entries = entries
+        duplicate = index.first_duplicate() if index.unique else None
+        if duplicate is not None:
+            raise index.duplicate_key_error(
+                self.namespace,
+                self.records[duplicate].document,
+                f"Index build failed: {self.uuid.as_uuid()}: Collection {self.namespace} :: caused by :: ",
+            )
+        return index
+
+    def find_index(self, name_or_key: Any) -> Index:
+        """By name or by key pattern; raises IndexNotFound (27)."""
+        if isinstance(name_or_key, str):
+            if name_or_key in self.indexes:
+                return self.indexes[name_or_key]
+            raise CommandError(27, f"index not found with name [{name_or_key}]")
+        if not isinstance(name_or_key, dict):
+            raise CommandError(14, "an index is given by its name or its key pattern")
+        for index in self.indexes.values():
+            if list(index.specification["key"].items()) == list(name_or_key.items()):
+                return index
+        raise CommandError(27, f"can't find index with key: {name_or_key}")
+
+    def drop_index(self, index: Index) -> None:
+        if index.is_id:
+            raise CommandError(72, "cannot drop _id index")
+        del self.indexes[index.name]
+
+    def expire(self) -> int:
+        """Delete what the TTL indexes say is over; the number of documents deleted."""
+        deleted = 0
+        for index in self.indexes.values():
+            seconds = index.expire_after_seconds
+            if seconds is None:
+                continue
+            path = index.key[0][0]
+            oldest_kept = sort_key(DatetimeMS(int(now()) - int(seconds * 1000)))
+            dates = matching.parse({path: {"$type": "date"}})
+            expired = {
+                record_id
+                for key, record_id in index.entries
+                if key[0][0] == oldest_kept[0] and key[0] <= oldest_kept
+            }
+            for record_id in expired:
+                if dates.matches(self.records[record_id].document):
+                    self.delete(record_id)
+                    deleted += 1
+        return deleted
+
+
+def _with_id_first(document: Document) -> Document:
+    if "_id" not in document:
+        return {"_id": ObjectId(), **document}
+    identifier = document["_id"]
+    if isinstance(identifier, list) or type_name(identifier) in ("regex", "undefined"):
+        raise CommandError(53, f"The '_id' value cannot be of type {type_name(identifier)}")
+    if next(iter(document)) == "_id":
+        return document
+    return {"_id": identifier, **{k: v for k, v in document.items() if k != "_id"}}
+
+
+def check_name(database: str, name: Any) -> str:
+    """A usable collection name; raises InvalidNamespace (73) or BadValue."""
+    if not isinstance(name, str):
+        raise bad_value(f"collection name has invalid type {type_name(name)}")
+    if not name or "\0" in name or "$" in name or name.startswith("."):
+        raise CommandError(73, f"Invalid namespace specified '{database}.{name}'")
+    return name

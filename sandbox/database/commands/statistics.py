@@ -1,0 +1,159 @@
+"""collStats, dbStats, currentOp and the aggregation sources of the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson import Int64
+
+from sandbox.database.collection import Collection
+from sandbox.database.commands.registry import Context, boolean, command, integer
+from sandbox.database.errors import CommandError, Document, bad_value
+from sandbox.database.values import render
+
+
+def _sizes(collection: Collection | None, namespace: str, scale: int) -> Document:
+    """Bytes of the documents as BSON, exact; bytes of the indexes, estimated. In memory: no storage overhead."""
+    count = len(collection.records) if collection else 0
+    size = collection.size_bytes if collection else 0
+    per_index = (
+        {name: index.size_bytes // scale for name, index in collection.indexes.items()} if collection else {}
+    )
+    total_index = sum(per_index.values())
+    return {
+        "ns": namespace,
+        "size": size // scale,
+        "count": count,
+        **({"avgObjSize": size // count} if count else {}),
+        "storageSize": size // scale,
+        "freeStorageSize": 0,
+        "capped": False,
+        "nindexes": len(per_index),
+        "indexBuilds": [],
+        "totalIndexSize": total_index,
+        "totalSize": size // scale + total_index,
+        "indexSizes": per_index,
+        "scaleFactor": scale,
+    }
+
+
+def _scale(body: Document) -> int:
+    scale = integer(body, "scale", 1)
+    if scale < 1:
+        raise bad_value("scale has to be >= 1")
+    return scale
+
+
+@command("collStats", "collstats", fields="scale", action="collStats")
+def collection_statistics(context: Context, body: Document) -> Document:
+    name = body[next(iter(body))]
+    return _sizes(
+        context.instance.collection(context.database, name), f"{context.database}.{name}", _scale(body)
+    )
+
+
+@command("dbStats", "dbstats", fields="scale freeStorage", action="dbStats")
+def database_statistics(context: Context, body: Document) -> Document:
+    scale = _scale(body)
+    all_sizes = [
+        _sizes(collection, collection.namespace, 1)
+        for collection in context.instance.databases.get(context.database, {}).values()
+    ]
+    objects = sum(each["count"] for each in all_sizes)
+    size = sum(each["size"] for each in all_sizes)
+    index_size = sum(each["totalIndexSize"] for each in all_sizes)
+    return {
+        "db": context.database,
+        "collections": len(all_sizes),
+        "views": 0,
+        "objects": objects,
+        "avgObjSize": size / objects if objects else 0.0,
+        "dataSize": size / scale,
+        "storageSize": size / scale,
+        "indexes": sum(each["nindexes"] for each in all_sizes),
+        "indexSize": index_size / scale,
+        "totalSize": (size + index_size) / scale,
+        "scaleFactor": scale,
+    }
+
+
+def index_stage(context: Context, body: Document, argument: Any) -> list[Document]:
+    """`$indexStats`: how many queries used each index since it was built."""
+    if argument != {}:
+        raise CommandError(
+            28803, f"The $indexStats stage specification must be an empty object, found: {render(argument)}"
+        )
+    context.require("indexStats", body, context.database)
+    collection = context.instance.collection(context.database, body["aggregate"])
+    return [
+        {
+            "name": index.name,
+            "key": dict(index.specification["key"]),
+            "host": context.instance.address,
+            "accesses": {"ops": Int64(index.uses), "since": index.since},
+            "spec": index.specification,
+        }
+        for index in (collection.indexes.values() if collection else ())
+    ]
+
+
+def collection_stage(context: Context, body: Document, argument: Any) -> list[Document]:
+    """`$collStats` with `storageStats` and `count`."""
+    if not isinstance(argument, dict):
+        raise CommandError(5447000, "the $collStats stage specification must be an object")
+    for option in argument:
+        if option not in ("storageStats", "count"):
+            raise CommandError(40415, f"BSON field '$collStats.{option}' is an unknown field.")
+    context.require("collStats", body, context.database)
+    namespace = f"{context.database}.{body['aggregate']}"
+    sizes = _sizes(context.instance.existing_collection(context.database, body["aggregate"]), namespace, 1)
+    result: Document = {"ns": namespace, "host": context.instance.address}
+    if "storageStats" in argument:
+        result["storageStats"] = {k: v for k, v in sizes.items() if k != "ns"}
+    if "count" in argument:
+        result["count"] = sizes["count"]
+    return [result]
+
+
+def operations_stage(context: Context, body: Document, argument: Any) -> list[Document]:
+    """`$currentOp`: on `admin` only."""
+    if not isinstance(argument, dict):
+        raise CommandError(9, "$currentOp options must be specified in an object")
+    for option in argument:
+        if option not in ("allUsers", "idleConnections", "idleCursors", "idleSessions", "localOps"):
+            raise CommandError(9, f"Unrecognized option '{option}' in $currentOp stage.")
+    return _operations(context, body, idle=argument.get("idleConnections") is True)
+
+
+@command("currentOp", fields="$all $ownOps")
+def current_operations(context: Context, body: Document) -> Document:
+    return {"inprog": _operations(context, body, idle=boolean(body, "$all"))}
+
+
+def _operations(context: Context, body: Document, *, idle: bool) -> list[Document]:
+    """The server runs one command at a time, so what is in progress is this very command."""
+    if context.database != "admin":
+        raise CommandError(73, "$currentOp must be run against the 'admin' database")
+    context.require("inprog", body, None)
+    operations: list[Document] = []
+    for connection in context.instance.connections.values():
+        active = connection is context.connection
+        if not active and not idle:
+            continue
+        operations.append(
+            {
+                "type": "op",
+                "host": context.instance.address,
+                "desc": f"conn{connection.id}",
+                "connectionId": connection.id,
+                "client": connection.peer,
+                "appName": connection.application,
+                "active": active,
+                "opid": connection.id,
+                "op": "command" if active else "none",
+                "ns": "admin.$cmd.aggregate" if active else "",
+                "command": {k: v for k, v in body.items() if k != "lsid"} if active else {},
+                **({"secs_running": Int64(0), "microsecs_running": Int64(0)} if active else {}),
+            }
+        )
+    return operations
