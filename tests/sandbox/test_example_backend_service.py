@@ -153,9 +153,9 @@ def migrate(url: str, name: str) -> None:
     for collection, indexes in json.loads((FOLDER / "migrations" / "indexes.json").read_text()).items():
         for index in indexes:
             keys = [(field_name, order) for field_name, order in index["keys"]]
-            database[collection].create_index(
-                keys, name=index["name"], **({"unique": True} if index.get("unique") else {})
-            )
+            unique = {"unique": True} if index.get("unique") else {}
+            model = pymongo.IndexModel(keys, name=index["name"], **unique)
+            database[collection].create_indexes([model])
     for collection, documents in json.loads((FOLDER / "migrations" / "seed.json").read_text()).items():
         for document in documents:
             if "password_hash" in document:

@@ -106,5 +106,5 @@ def test_the_migrating_step_can_make_the_hash_with_the_standard_library() -> Non
 
     salt = b"0123456789abcdef"
     derived = hashlib.scrypt(b"secret", salt=salt, n=2**14, r=8, p=5, maxmem=2**26, dklen=32)
-    encode = lambda value: base64.b64encode(value).decode().rstrip("=")  # noqa: E731
-    assert verify_password("secret", f"$scrypt$ln=14,r=8,p=5${encode(salt)}${encode(derived)}")
+    parts = [base64.b64encode(value).decode().rstrip("=") for value in (salt, derived)]
+    assert verify_password("secret", "$scrypt$ln=14,r=8,p=5$" + "$".join(parts))

@@ -127,8 +127,8 @@ def live(port: int = 443) -> dict[str, str]:
     return {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Port": str(port)}
 
 
-def fault(kind: str, **more: str) -> Backend:
-    return Backend(FAULT=kind, FAULT_PORT="443", **more)
+def fault(kind: str, rate: str = "1", seconds: str = "3") -> Backend:
+    return Backend(FAULT=kind, FAULT_PORT="443", FAULT_RATE=rate, FAULT_SECONDS=seconds)
 
 
 def test_the_security_headers_are_those_of_the_plan() -> None:
@@ -240,7 +240,7 @@ def test_a_token_is_accepted_until_it_expires_and_only_with_the_right_secret() -
 
 def test_an_unsigned_token_is_refused() -> None:
     claims = {"sub": "u1", "iat": 1, "exp": 9_999_999_999, "iss": "ai-model-backend"}
-    unsigned = jwt.encode(claims, None, algorithm="none")
+    unsigned = jwt.encode(claims, "", algorithm="none")
     assert Backend()("/api/evaluations", headers={"Authorization": f"Bearer {unsigned}"}).status == 401
 
 
@@ -256,8 +256,8 @@ def test_live_traffic_fails_while_the_test_listener_looks_fine() -> None:
 
 
 def test_the_rate_of_a_fault_is_a_share_of_live_requests() -> None:
-    assert {fault("errors", FAULT_RATE="0")("/openapi.json", headers=live()).status} == {200}
-    backend = fault("errors", FAULT_RATE="0.5")
+    assert {fault("errors", rate="0")("/openapi.json", headers=live()).status} == {200}
+    backend = fault("errors", rate="0.5")
     statuses = [backend("/nowhere", headers=live()).status for _ in range(200)]
 
     assert 40 < statuses.count(500) < 160
@@ -271,7 +271,7 @@ def test_a_slow_release_adds_its_seconds_to_live_requests_only(monkeypatch: pyte
         slept.append(seconds)
 
     monkeypatch.setattr("backend.faults.asyncio.sleep", sleep)
-    backend = fault("slow", FAULT_SECONDS="2.5")
+    backend = fault("slow", seconds="2.5")
     backend("/openapi.json", headers=live(8443))
     assert slept == []
     assert backend("/openapi.json", headers=live()).status == 200
@@ -305,7 +305,7 @@ def test_a_busy_release_uses_the_core_and_stops_by_itself() -> None:
     import threading
     import time
 
-    backend = fault("cpu", FAULT_SECONDS="0.3")
+    backend = fault("cpu", seconds="0.3")
     before = time.process_time()
     backend("/openapi.json", headers=live())
     deadline = time.monotonic() + 20
