@@ -73,9 +73,9 @@ class Agents:
             )
 
     def environment(self) -> dict[str, str]:
-        """What the machine gives to its programs: where AWS answers, and a trust store with the sandbox's CA."""
+        """What the machine gives to its programs: where AWS answers, and whom to trust."""
         bundle = str(self._settings.ca_bundle)
-        trust = {name: bundle for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")}
+        trust = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"), bundle)
         return {
             "PATH": toolchain.path_variable(self._settings.root),
             "LANG": os.environ.get("LANG", "C.UTF-8"),

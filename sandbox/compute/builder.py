@@ -30,11 +30,18 @@ from sandbox.compute.store import (
     write_atomically,
 )
 
-# The official image under the names it is pulled by; the digest of a pin is not checked (there is no Hub here).
+# The official image under the names it is pulled by; a pinned digest is not checked (no Hub is asked).
 BASE_IMAGE = re.compile(
     r"^(docker\.io/library/|public\.ecr\.aws/docker/library/|library/)?python:3\.11(\.\d+)?-slim(-\w+)?(@sha256:[0-9a-f]{64})?$"
 )
 BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+SHELL_KEYWORDS = frozenset({"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"})
+HEALTH_FLAGS = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start-period": "StartPeriod",
+    "start-interval": "StartInterval",
+}
 EPOCH = "1970-01-01T00:00:00Z"  # images are reproducible: they don't say when they were built
 
 
@@ -88,9 +95,13 @@ class Builder:
         parent = self._done.get(stage.base.lower())
         if parent is not None:
             build = dataclasses.replace(
-                parent, layers=list(parent.layers), config=json.loads(json.dumps(parent.config)),
-                history=list(parent.history), variables=dict(_environment(parent.config)), root=None,
-            )  # fmt: skip
+                parent,
+                layers=list(parent.layers),
+                config=json.loads(json.dumps(parent.config)),
+                history=list(parent.history),
+                variables=dict(_environment(parent.config)),
+                root=None,
+            )
         elif BASE_IMAGE.match(stage.base):
             build = Build(digest_of(f"python:3.11-slim {python_version()}".encode()))
             build.config = {"Env": [f"PATH={BASE_PATH}", "LANG=C.UTF-8"], "Cmd": ["python3"]}
@@ -107,9 +118,9 @@ class Builder:
         return build
 
     def _apply(self, build: Build, step: Instruction, files: Context, arguments: Mapping[str, str]) -> None:
-        text = step.arguments if step.keyword in ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK") else dockerfile.expand(
-            step.arguments, build.variables
-        )  # fmt: skip
+        text = step.arguments
+        if step.keyword not in SHELL_KEYWORDS:  # in those a shell, or nobody, expands variables
+            text = dockerfile.expand(text, build.variables)
         step = dataclasses.replace(step, arguments=text)
         match step.keyword:
             case "RUN":
@@ -282,12 +293,11 @@ def healthcheck(step: Instruction) -> dict[str, Any]:
         raise DockerError(f"dockerfile line {step.line}: HEALTHCHECK wants CMD or NONE: {step}")
     command = Instruction("CMD", rest.strip(), step.line)
     check: dict[str, Any] = {"Test": ["CMD", *command.form] if command.form else ["CMD-SHELL", rest.strip()]}
-    names = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod", "start-interval": "StartInterval"}  # fmt: skip
     for flag, value in step.flags.items():
         if flag == "retries":
             check["Retries"] = int(value)
-        elif flag in names:
-            check[names[flag]] = int(dockerfile.seconds(value) * 1e9)
+        elif flag in HEALTH_FLAGS:
+            check[HEALTH_FLAGS[flag]] = int(dockerfile.seconds(value) * 1e9)
         else:
             raise UnsupportedError(f"dockerfile line {step.line}: HEALTHCHECK --{flag} is not supported")
     return check

@@ -20,10 +20,29 @@ from sandbox.compute.errors import DockerError, UnsupportedError
 
 TOP_KEYS = frozenset({"name", "version", "services", "volumes"})
 SERVICE_KEYS = frozenset(
-    "image environment env_file healthcheck restart network_mode command ports mem_limit deploy "
-    "stop_grace_period stop_signal volumes container_name labels logging pull_policy".split()
+    [
+        "image",
+        "environment",
+        "env_file",
+        "healthcheck",
+        "restart",
+        "network_mode",
+        "command",
+        "ports",
+        "mem_limit",
+        "deploy",
+        "stop_grace_period",
+        "stop_signal",
+        "volumes",
+        "container_name",
+        "labels",
+        "logging",
+        "pull_policy",
+    ]
 )
-HEALTH_KEYS = frozenset("test interval timeout retries start_period start_interval disable".split())
+HEALTH_KEYS = frozenset(
+    ["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"]
+)
 RESTARTS = re.compile(r"^(no|always|unless-stopped|on-failure(:\d+)?)$")
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)(?:(:?[-?+])([^}]*))?\})")
 _SIZE = re.compile(r"^(\d+)([bkmg])?b?$", re.IGNORECASE)
@@ -148,7 +167,7 @@ def _service(name: str, raw: Any, folder: Path, volumes: set[str]) -> Service:
         raise DockerError(f'service "{name}" has neither an image nor a build context specified', 15)
     if raw.get("network_mode") != "host":
         raise UnsupportedError(
-            f"{where}.network_mode: only host networking is supported here, got {raw.get('network_mode', 'bridge')!r}"
+            f"{where}.network_mode: only host is supported here, not {raw.get('network_mode', 'bridge')!r}"
         )
     if raw.get("ports"):
         raise UnsupportedError(
@@ -199,9 +218,14 @@ def _environment(raw: Any, where: str) -> dict[str, str]:
         return {name: value for name, _, value in pairs}
     if raw is not None and not isinstance(raw, dict):
         raise DockerError(f"{where}.environment must be a mapping or a list", 15)
-    texts = {True: "true", False: "false", None: ""}
-    return {str(name): texts.get(value, str(value)) if not isinstance(value, int | float) or isinstance(value, bool)
-            else str(value) for name, value in (raw or {}).items()}  # fmt: skip
+    return {str(name): _scalar(value) for name, value in (raw or {}).items()}
+
+
+def _scalar(value: Any) -> str:
+    """A YAML scalar as compose passes it on."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _seconds(value: Any, where: str) -> float:
@@ -221,8 +245,11 @@ def _health(raw: Any, where: str) -> HealthCheck | None:
     words = ["CMD-SHELL", test] if isinstance(test, str) else [str(word) for word in test or []]
     if not words or words[0] not in ("CMD", "CMD-SHELL", "NONE"):
         raise DockerError(f"{where}.healthcheck.test: the first word must be CMD, CMD-SHELL or NONE", 15)
-    times = {key: _seconds(raw[key], f"{where}.healthcheck.{key}")
-             for key in ("interval", "timeout", "start_period", "start_interval") if key in raw}  # fmt: skip
+    times = {
+        key: _seconds(raw[key], f"{where}.healthcheck.{key}")
+        for key in ("interval", "timeout", "start_period", "start_interval")
+        if key in raw
+    }
     return HealthCheck(words, retries=int(raw.get("retries", 3)), **times)
 
 

@@ -1,5 +1,6 @@
 """`docker compose` over the instance's engine: up, stop, start, down, ps, pull, logs."""
 
+import dataclasses
 import json
 import os
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.compute import compose as files
+from sandbox.compute.cli_arguments import VERSION, Arguments
 from sandbox.compute.container import HealthCheck, Spec
 from sandbox.compute.errors import DockerError, UnsupportedError
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 POLL_SECONDS = 0.1
 WAIT_SECONDS = 600.0  # of `up --wait` without --wait-timeout: docker waits for ever, a deployment must not
+HEALTH_TIMES = {
+    "Interval": "interval",
+    "Timeout": "timeout",
+    "StartPeriod": "start_period",
+    "StartInterval": "start_interval",
+}
+SHOWN = "Name Project Service Image ImageDigest State Health HealthOutput ExitCode Restarts OOMKilled Pid"
 FLAGS = {
     "-f": "file",
     "--file": "file",
@@ -39,17 +48,14 @@ VERBS: dict[str, tuple[dict[str, str], set[str]]] = {
 
 
 def compose(docker: "Docker", words: list[str]) -> None:
-    from sandbox.compute.docker_cli import VERSION, Arguments
-
+    """One `docker compose` command. Raises `DockerError` for what is wrong or not supported."""
     head = next((n for n, word in enumerate(words) if word in VERBS), len(words))
-    if head == len(words):
-        raise DockerError(f'unknown docker command: "compose {" ".join(words)}"', 16)
-    verb = words[head]
     outer = Arguments(words[:head], "compose", FLAGS, set())
-    if outer.rest:
-        raise DockerError(f'unknown docker command: "compose {outer.rest[0]}"', 16)
+    if head == len(words) or outer.rest:
+        raise DockerError(f'unknown docker command: "compose {" ".join(outer.rest or words)}"', 16)
+    verb = words[head]
     values, switches = VERBS[verb]
-    flags = Arguments(words[head + 1 :], f"compose {verb}", {**values}, switches)
+    flags = Arguments(words[head + 1 :], f"compose {verb}", values, switches)
     if verb == "version":
         print(f"Docker Compose version v2 (stand-in, Docker {VERSION})")
         return
@@ -60,32 +66,42 @@ def compose(docker: "Docker", words: list[str]) -> None:
     unknown = [name for name in flags.rest if name not in project.services]
     if unknown:
         raise DockerError(f"no such service: {unknown[0]}")
+    match verb:
+        case "up":
+            up(docker, project, flags)
+        case "ps":
+            ps(docker, project, flags)
+        case "pull":
+            for service in selected(project, flags.rest):
+                docker.fetch(service.image, quiet=True)
+        case "logs":
+            logs(docker, project, flags)
+        case _:
+            change(docker, verb, project, flags)
+
+
+def change(docker: "Docker", verb: str, project: files.Project, flags: Arguments) -> None:
+    """stop, start, down."""
     request: dict[str, Any] = {"op": verb, "project": project.name, "services": flags.rest}
     if flags.one("timeout"):
         request["timeout"] = float(str(flags.one("timeout")))
-    if verb == "up":
-        if not (flags.on("-d") or flags.on("--detach") or flags.on("--wait")):
-            raise UnsupportedError("compose up: only detached (-d or --wait) is supported")
-        up(docker, project, flags.rest, flags)
-    elif verb == "ps":
-        ps(docker, request, flags.one("format"), running_only=not (flags.on("-a") or flags.on("--all")))
-    elif verb == "pull":
-        for service in selected(project, flags.rest):
-            docker.fetch(service.image, quiet=True)
-    elif verb == "logs":
-        request["tail"] = int(str(flags.one("tail"))) if flags.one("tail", "all") != "all" else None
-        for name, lines in docker.ask(request)["logs"].items():
-            for line in lines:
-                print(line if flags.on("--no-log-prefix") else f"{name} | {line}")
-    else:
-        request["volumes"] = flags.on("-v") or flags.on("--volumes")
-        done = {"stop": "Stopped", "start": "Started", "down": "Removed"}[verb]
-        for name in docker.ask(request, None)["names"]:
-            print(f" Container {name}  {done}")
+    request["volumes"] = flags.on("-v") or flags.on("--volumes")
+    done = {"stop": "Stopped", "start": "Started", "down": "Removed"}[verb]
+    for name in docker.ask(request, None)["names"]:
+        print(f" Container {name}  {done}")
+
+
+def logs(docker: "Docker", project: files.Project, flags: Arguments) -> None:
+    tail = flags.one("tail", "all")
+    request = {"op": "logs", "project": project.name, "services": flags.rest}
+    found = docker.ask({**request, "tail": None if tail == "all" else int(str(tail))})["logs"]
+    for name, lines in found.items():
+        for line in lines:
+            print(line if flags.on("--no-log-prefix") else f"{name} | {line}")
 
 
 def read(project: str | None, file: str | None, env_files: list[str]) -> files.Project:
-    """The compose file, with variables from the environment before those of the env file (`.env` by default)."""
+    """The compose file, with the environment's variables before the env file's (`.env`)."""
     path = Path(file) if file else next((Path(n) for n in FILE_NAMES if Path(n).exists()), None)
     if path is None:
         raise DockerError("no configuration file provided: not found", 14)
@@ -107,7 +123,7 @@ def specification(docker: "Docker", project: files.Project, service: files.Servi
     for target in service.volumes:
         if not target.startswith(workdir.rstrip("/") + "/"):
             raise UnsupportedError(
-                f"services.{service.name}.volumes: {target} is outside the image's working directory {workdir}: "
+                f"services.{service.name}.volumes: {target} is outside the working directory {workdir}: "
                 "there is no chroot here, so the program would not find it"
             )
     command = service.command if service.command is not None else image.get("Cmd") or []
@@ -139,14 +155,15 @@ def image_health(raw: dict[str, Any] | None) -> HealthCheck | None:
     """The image's HEALTHCHECK: times there are in nanoseconds."""
     if not raw:
         return None
-    names = {"Interval": "interval", "Timeout": "timeout", "StartPeriod": "start_period", "StartInterval": "start_interval"}  # fmt: skip
-    times = {ours: raw[theirs] / 1e9 for theirs, ours in names.items() if raw.get(theirs)}
+    times = {ours: raw[theirs] / 1e9 for theirs, ours in HEALTH_TIMES.items() if raw.get(theirs)}
     return HealthCheck(list(raw["Test"]), retries=int(raw.get("Retries") or 3), **times)
 
 
-def up(docker: "Docker", project: files.Project, names: list[str], flags: Any) -> None:
-    import dataclasses
-
+def up(docker: "Docker", project: files.Project, flags: Arguments) -> None:
+    """Create, recreate or start the services, and wait for them when asked to."""
+    names = flags.rest
+    if not (flags.on("-d") or flags.on("--detach") or flags.on("--wait")):
+        raise UnsupportedError("compose up: only detached (-d or --wait) is supported")
     docker.ask({"op": "info"})  # before any image is pulled: is there an engine at all?
     if flags.one("pull") == "always":
         for service in selected(project, names):
@@ -175,7 +192,7 @@ def up(docker: "Docker", project: files.Project, names: list[str], flags: Any) -
 
 
 def wait(docker: "Docker", project: str, services: list[str], timeout_seconds: float) -> None:
-    """Until every service is healthy (or runs, when it has no health check). Raises `DockerError` if one fails."""
+    """Until every service is healthy, or runs when it has no check. Raises `DockerError` if one fails."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         found = docker.ask({"op": "ps", "project": project, "services": services})["containers"]
@@ -196,16 +213,17 @@ def wait(docker: "Docker", project: str, services: list[str], timeout_seconds: f
         time.sleep(POLL_SECONDS)
 
 
-def ps(docker: "Docker", request: dict[str, Any], form: str | None, *, running_only: bool) -> None:
-    found = docker.ask(request)["containers"]
-    shown = [each for each in found if each["State"] in ("running", "restarting") or not running_only]
+def ps(docker: "Docker", project: files.Project, flags: Arguments) -> None:
+    form = flags.one("format")
     if form not in (None, "table", "json"):
         raise UnsupportedError(f"compose ps --format {form}: table and json are supported")
-    for each in shown:
+    found = docker.ask({"op": "ps", "project": project.name, "services": flags.rest})["containers"]
+    everything = flags.on("-a") or flags.on("--all")
+    for each in (one for one in found if everything or one["State"] in ("running", "restarting")):
         if form == "json":
-            print(json.dumps({key: each[key] for key in (
-                "Name", "Project", "Service", "Image", "ImageDigest", "State", "Health", "ExitCode", "Restarts", "OOMKilled", "Pid"
-            )}))  # fmt: skip
+            print(json.dumps({key: each[key] for key in SHOWN.split()}))
+        elif flags.on("-q") or flags.on("--quiet"):
+            print(each["Name"])
         else:
             health = f" ({each['Health']})" if each["Health"] else ""
             print(f"{each['Name']:<30} {each['Image']:<60} {each['Service']:<16} {each['State']}{health}")

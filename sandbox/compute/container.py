@@ -13,6 +13,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ SETTLED_SECONDS = 10.0  # a container that ran this long starts over with the sh
 MEMORY_CHECK_SECONDS = 0.5
 KILLED = 128 + signal.SIGKILL
 # Commands of Debian's slim image. Anything else of this machine (curl!) is not on a container's PATH.
-SLIM_COMMANDS = (
-    "sh bash dash env cat cp mv rm ls ln mkdir rmdir touch chmod chown date dd df du echo expr false true head tail "
-    "id nproc printf pwd readlink realpath seq sleep sort stat tee test tr uname uniq wc whoami xargs find grep sed "
-    "awk cut basename dirname mktemp tar gzip hostname timeout kill nohup sha256sum md5sum base64 ["
-).split()
+SLIM_COMMANDS = """
+sh bash dash env cat cp mv rm ls ln mkdir rmdir touch chmod chown date dd df du echo expr false true head
+tail id nproc printf pwd readlink realpath seq sleep sort stat tee test tr uname uniq wc whoami xargs find
+grep sed awk cut basename dirname mktemp tar gzip hostname timeout kill nohup sha256sum md5sum base64 [
+"""
 _libc = ctypes.CDLL(None)
 
 
@@ -86,7 +87,7 @@ def toolbox(images: Path) -> Path:
     folder = images / "base" / "slim-bin"
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        for name in SLIM_COMMANDS:
+        for name in SLIM_COMMANDS.split():
             found = shutil.which(name, path="/usr/bin:/bin")
             if found:
                 with contextlib.suppress(FileExistsError):
@@ -234,9 +235,15 @@ class Container:
             try:
                 argv = self.argv(self.spec.argv, environment)
                 process = await asyncio.create_subprocess_exec(
-                    *argv, env=environment, cwd=self.working_folder, stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_agent,
-                )  # fmt: skip
+                    *argv,
+                    env=environment,
+                    cwd=self.working_folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=die_with_agent,
+                )
             except (DockerError, OSError) as error:
                 output.write(f"OCI runtime create failed: {error}\n".encode())
                 self.exit_code = 127
@@ -291,10 +298,15 @@ class Container:
         words = check.test[1:] if check.test[0] == "CMD" else ["/bin/sh", "-c", check.test[1]]
         try:
             process = await asyncio.create_subprocess_exec(
-                *self.argv(words, environment), env=environment, cwd=self.working_folder,
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True, preexec_fn=die_with_agent,
-            )  # fmt: skip
+                *self.argv(words, environment),
+                env=environment,
+                cwd=self.working_folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_agent,
+            )
         except (DockerError, OSError) as error:
             self.health_output = str(error)
             return False

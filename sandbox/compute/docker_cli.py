@@ -13,40 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sandbox.compute.cli_arguments import VERSION, Arguments, render
+from sandbox.compute.engine_client import ask
 from sandbox.compute.errors import DockerError
 from sandbox.compute.store import BlobStore, Reference, References, canonical, write_atomically
-
-VERSION = "24.0.9"  # the Docker release whose behaviour is followed (requirement B3: 24 or newer)
-
-
-class Arguments:
-    """Docker's flags: `--name value`, `--name=value`, `-n value`; switches take no value."""
-
-    def __init__(self, words: list[str], command: str, values: dict[str, str], switches: set[str]) -> None:
-        self.values: dict[str, list[str]] = {}
-        self.rest: list[str] = []
-        words = list(words)
-        while words:
-            word = words.pop(0)
-            name, equals, value = word.partition("=")
-            if name in switches and not equals:
-                self.values[name] = ["true"]
-            elif name in values:
-                if not equals:
-                    if not words:
-                        raise DockerError(f"flag needs an argument: {name}", 125)
-                    value = words.pop(0)
-                self.values.setdefault(values[name], []).append(value)
-            elif word.startswith("-") and word != "-":
-                raise DockerError(f"unknown flag: {name}\nSee 'docker {command} --help'.", 125)
-            else:
-                self.rest.append(word)
-
-    def one(self, name: str, default: str | None = None) -> str | None:
-        return self.values[name][-1] if name in self.values else default
-
-    def on(self, name: str) -> bool:
-        return name in self.values
 
 
 class Docker:
@@ -84,15 +54,18 @@ class Docker:
         return document
 
     def _registry(self, name: str, authorization: str | None = None) -> Any:
-        from sandbox.compute.registry_client import RegistryClient
+        from sandbox.compute.registry_client import RegistryClient  # noqa: PLC0415 (start light)
 
         known = self._config().get("auths", {}).get(name, {}).get("auth")
         return RegistryClient(name, authorization or known, self.environment)
 
     def login(self, words: list[str]) -> None:
         flags = Arguments(
-            words, "login", {"-u": "user", "--username": "user", "-p": "password", "--password": "password"}, {"--password-stdin"}
-        )  # fmt: skip
+            words,
+            "login",
+            {"-u": "user", "--username": "user", "-p": "password", "--password": "password"},
+            {"--password-stdin"},
+        )
         user = flags.one("user")
         if not user or not flags.rest:
             raise DockerError("login needs --username USER, --password-stdin and a registry", 125)
@@ -145,16 +118,26 @@ class Docker:
     # --- images -----------------------------------------------------------------------------------
 
     def build(self, words: list[str]) -> None:
-        from sandbox.compute.builder import Builder
-        from sandbox.compute.run_step import Machine
+        from sandbox.compute.builder import Builder  # noqa: PLC0415 (start light)
+        from sandbox.compute.run_step import Machine  # noqa: PLC0415 (start light)
 
         self.image_engine()
         flags = Arguments(
-            words, "build",
-            {"-t": "tag", "--tag": "tag", "--target": "target", "--build-arg": "arg", "-f": "file", "--file": "file",
-             "--platform": "platform", "--progress": "progress", "--iidfile": "iidfile"},
+            words,
+            "build",
+            {
+                "-t": "tag",
+                "--tag": "tag",
+                "--target": "target",
+                "--build-arg": "arg",
+                "-f": "file",
+                "--file": "file",
+                "--platform": "platform",
+                "--progress": "progress",
+                "--iidfile": "iidfile",
+            },
             {"-q", "--quiet", "--pull"},
-        )  # fmt: skip
+        )
         if flags.one("platform", "linux/amd64") != "linux/amd64":
             raise DockerError("build: --platform: only linux/amd64 is supported here")
         if len(flags.rest) != 1:
@@ -252,12 +235,10 @@ class Docker:
     # --- the engine -------------------------------------------------------------------------------
 
     def ask(self, request: dict[str, Any], timeout_seconds: float | None = 120.0) -> dict[str, Any]:
-        from sandbox.compute.engine_client import ask
-
         return ask(self.socket, request, timeout_seconds)
 
     def compose(self, words: list[str]) -> None:
-        from sandbox.compute.compose_cli import compose
+        from sandbox.compute.compose_cli import compose  # noqa: PLC0415 (start light)
 
         compose(self, words)
 
@@ -285,44 +266,24 @@ class Docker:
         print(f"Server Version: {VERSION}\nContainers: {self.ask({'op': 'info'})['containers']}")
 
 
-def render(template: str, document: dict[str, Any]) -> str:
-    """The `{{.A.B}}`, `{{json .A}}` and `{{index .A 0}}` of Go templates; anything else is an error."""
-
-    def value(match: re.Match[str]) -> str:
-        words = match.group(1).split()
-        as_json = words[0] == "json"
-        indexed = words[0] == "index" and len(words) == 3
-        path = words[1] if as_json or indexed else words[0]
-        if not path.startswith(".") or len(words) != (3 if indexed else 2 if as_json else 1):
-            raise DockerError(
-                f"template parsing error: {match.group(0)} is not supported by this stand-in", 64
-            )
-        found: Any = document
-        for name in filter(None, path.split(".")):
-            if not isinstance(found, dict) or name not in found:
-                raise DockerError(f"template parsing error: can't evaluate field {name}", 64)
-            found = found[name]
-        if indexed:
-            try:
-                found = found[int(words[2])]
-            except (IndexError, ValueError) as error:
-                raise DockerError(
-                    f"template parsing error: {match.group(0)}: index out of range", 64
-                ) from error
-        return json.dumps(found) if as_json or isinstance(found, dict | list) else str(found)
-
-    return re.sub(r"\{\{\s*(.*?)\s*\}\}", value, template)
-
-
 def main(arguments: list[str], root: Path, uv: str | None) -> int:
     """Run one docker command; the exit status is docker's."""
     try:
         docker = Docker(root, uv, dict(os.environ))
         commands: dict[str, Callable[[list[str]], None]] = {
-            "build": docker.build, "push": docker.push, "pull": docker.pull, "tag": docker.tag, "login": docker.login,
-            "image": docker.image, "images": docker.images, "compose": docker.compose, "ps": docker.ps,
-            "version": docker.version, "info": docker.info, "--version": docker.version,
-        }  # fmt: skip
+            "build": docker.build,
+            "push": docker.push,
+            "pull": docker.pull,
+            "tag": docker.tag,
+            "login": docker.login,
+            "image": docker.image,
+            "images": docker.images,
+            "compose": docker.compose,
+            "ps": docker.ps,
+            "version": docker.version,
+            "info": docker.info,
+            "--version": docker.version,
+        }
         name = arguments[0] if arguments else ""
         if name not in commands:
             raise DockerError(

@@ -5,15 +5,30 @@ The grammar is read in full; an instruction that the builder cannot honour is re
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.compute.errors import DockerError, UnsupportedError
 
 KEYWORDS = frozenset(
-    "FROM ARG ENV WORKDIR COPY RUN USER EXPOSE HEALTHCHECK CMD ENTRYPOINT LABEL STOPSIGNAL".split()
+    [
+        "FROM",
+        "ARG",
+        "ENV",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "USER",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "CMD",
+        "ENTRYPOINT",
+        "LABEL",
+        "STOPSIGNAL",
+    ]
 )
-OTHER_KEYWORDS = frozenset("ADD VOLUME SHELL ONBUILD MAINTAINER".split())
+OTHER_KEYWORDS = frozenset(["ADD", "VOLUME", "SHELL", "ONBUILD", "MAINTAINER"])
 _VARIABLE = re.compile(r"\\(.)|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 
 
@@ -149,8 +164,6 @@ def stages(instructions: list[Instruction], build_args: Mapping[str, str]) -> li
 
 def key_values(instruction: Instruction) -> list[tuple[str, str]]:
     """The pairs of ENV and LABEL: `A=1 B="2 3"`, and ENV's old form `A 1`."""
-    import shlex
-
     words = shlex.split(instruction.arguments)
     if "=" not in words[0]:
         name, _, value = instruction.arguments.partition(" ")

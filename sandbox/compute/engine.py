@@ -27,9 +27,17 @@ class Engine:
         self._commands: dict[str, asyncio.Event] = {}
         self._lock = asyncio.Lock()
         self._operations: dict[str, Callable[[Request], Awaitable[Request]]] = {
-            "info": self._info, "up": self._up, "stop": self._stop, "start": self._start, "down": self._down,
-            "ps": self._ps, "logs": self._logs, "execute": self._execute, "cancel": self._cancel, "usage": self._usage,
-        }  # fmt: skip
+            "info": self._info,
+            "up": self._up,
+            "stop": self._stop,
+            "start": self._start,
+            "down": self._down,
+            "ps": self._ps,
+            "logs": self._logs,
+            "execute": self._execute,
+            "cancel": self._cancel,
+            "usage": self._usage,
+        }
 
     async def handle(self, request: Request) -> Request:
         operation = self._operations.get(str(request.get("op")))
@@ -118,7 +126,7 @@ class Engine:
         return {"logs": logs}
 
     async def _execute(self, request: Request) -> Request:
-        """Run a command to its end, its time limit (seconds) or its cancellation; the whole tree ends with it."""
+        """Run a command to its end, its time limit (seconds) or its cancellation, with all its tree."""
         name, folder = request["id"], Path(request["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         cancelled = self._commands[name] = asyncio.Event()
@@ -126,10 +134,15 @@ class Engine:
         try:
             with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
                 process = await asyncio.create_subprocess_exec(
-                    *request["argv"], env={**self._environment, **request["environment"]}, cwd=request["cwd"],
-                    stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err,
-                    start_new_session=True, preexec_fn=die_with_agent,
-                )  # fmt: skip
+                    *request["argv"],
+                    env={**self._environment, **request["environment"]},
+                    cwd=request["cwd"],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    preexec_fn=die_with_agent,
+                )
             ended, stop = asyncio.ensure_future(process.wait()), asyncio.ensure_future(cancelled.wait())
             await asyncio.wait({ended, stop}, timeout=request["timeout"], return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()

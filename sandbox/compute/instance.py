@@ -1,4 +1,4 @@
-"""The instance agent: one process per running EC2 instance, `python -m sandbox.compute.instance ROOT INSTANCE_ID`.
+"""The instance agent, one process per running EC2 instance: `python -m sandbox.compute.instance ROOT ID`.
 
 It is the instance's metadata service, its container engine and its SSM agent's hands. Everything that runs
 on the instance is below it, so ending it is what terminating the instance is. User data is kept and shown by
@@ -25,8 +25,13 @@ ORPHAN_SECONDS = 1.0
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # What the machine's environment gives to everything on an instance; the rest of it stays out.
 INHERITED = (
-    "AWS_ENDPOINT_URL", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CUTOVER_SANDBOX_ROOT", "LANG",
-)  # fmt: skip
+    "AWS_ENDPOINT_URL",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "AWS_CA_BUNDLE",
+    "CUTOVER_SANDBOX_ROOT",
+    "LANG",
+)
 
 
 def host_environment(address: str) -> dict[str, str]:

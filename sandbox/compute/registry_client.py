@@ -5,6 +5,7 @@ the host of AWS_ENDPOINT_URL, with the Host header as docker would send it. That
 knowledge of where it runs.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -50,7 +51,7 @@ class RegistryClient:
         status, _, body = self._call("GET", "/v2/")
         if status != 200:
             raise RegistryError(
-                f"Error response from daemon: login attempt to {self._registry} failed: {_reason(status, body)}"
+                f"Error response from daemon: login to {self._registry} failed: {_reason(status, body)}"
             )
 
     def pull_manifest(self, reference: Reference, store: BlobStore) -> str:
@@ -83,8 +84,6 @@ class RegistryClient:
                 os.unlink(name)
                 raise RegistryError(f"error pulling image layer {digest}: {_reason(status, body)}")
             file.seek(0)
-            import hashlib
-
             actual = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         if actual != digest:
             os.unlink(name)

@@ -30,15 +30,28 @@ SITE_PACKAGES = "lib/python3.11/site-packages"
 # pip's own settings and a proxy's reach the build from the machine, as a build host's would.
 MACHINE_SETTINGS = re.compile(r"^(UV_|PIP_|SSL_CERT_FILE$|(https?|no|all)_proxy$)", re.IGNORECASE)
 _PIP_SWITCHES = frozenset(
-    "--no-cache-dir --no-deps --upgrade -U --require-hashes --no-compile --disable-pip-version-check "
-    "--no-warn-script-location --quiet -q --only-binary=:all: --prefer-binary --no-input".split()
+    [
+        "--no-cache-dir",
+        "--no-deps",
+        "--upgrade",
+        "-U",
+        "--require-hashes",
+        "--no-compile",
+        "--disable-pip-version-check",
+        "--no-warn-script-location",
+        "--quiet",
+        "-q",
+        "--only-binary=:all:",
+        "--prefer-binary",
+        "--no-input",
+    ]
 )
 _PIP_PASSED = frozenset({"--no-deps", "--upgrade", "--require-hashes"})
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a build needs of this machine: the image folder (for the base Python) and `uv`, if there is one."""
+    """What a build needs of this machine: the image folder (for the base Python) and `uv`, if any."""
 
     images: Path
     uv: str | None
@@ -57,15 +70,15 @@ def commands(instruction: Instruction, variables: Mapping[str, str]) -> list[lis
     lexer.whitespace_split = True
     lexer.commenters = ""
     found: list[list[str]] = [[]]
-    for token in lexer:
-        if token == "&&":
+    for word in lexer:
+        if word == "&&":
             found.append([])
-        elif token and set(token) <= set("&|;<>()"):
+        elif word and set(word) <= set("&|;<>()"):
             raise UnsupportedError(
-                f"dockerfile line {instruction.line}: the shell operator {token!r} is not supported: {instruction}"
+                f"dockerfile line {instruction.line}: shell operator {word!r} is not supported: {instruction}"
             )
         else:
-            found[-1].append(expand(token, variables))
+            found[-1].append(expand(word, variables))
     return [words for words in found if words]
 
 
@@ -208,8 +221,11 @@ class RunStep:
             ]
         done = subprocess.run(
             [*command, *destination, *arguments],
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         for line in (done.stdout + done.stderr).splitlines():
             self._log(line)
         if done.returncode:

@@ -15,7 +15,7 @@ def engine_socket(root: Path, instance_id: str) -> Path:
 
 @contextlib.contextmanager
 def short(path: Path) -> Iterator[str]:
-    """A spelling of `path` that fits, valid inside the block: through an open handle on its folder if need be."""
+    """A spelling of `path` that fits, valid inside the block (by a handle on its folder, if need be)."""
     if len(os.fsencode(path)) <= LIMIT:
         yield str(path)
         return

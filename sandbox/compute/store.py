@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ class BlobStore:
                     for layer in self.manifest(digest)["layers"]:
                         apply_layer(self.path(layer["digest"]), work)
                     point_scripts(work, str(base_python(self.root) / "bin" / "python3.11"))
-                    os.chmod(work, 0o755)
+                    work.chmod(0o755)
                     os.rename(work, root)
                 except BaseException:
                     shutil.rmtree(work, ignore_errors=True)
@@ -120,8 +121,6 @@ def base_python(images: Path) -> Path:
 
     A virtual environment made by hand, so that no package of the host or of this project is seen.
     """
-    import sys
-
     home = images / "base" / "python-3.11"
     marker = home / "pyvenv.cfg"
     if not marker.exists():

@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import yaml
+
 from sandbox.compute.store import base_python, write_atomically
 
 _DOCKER = """#!{python} -IS
@@ -26,8 +28,6 @@ def find_uv() -> str | None:
 
 def install(root: Path) -> Path:
     """Write the stand-ins into ROOT/bin (the same again is harmless) and return that folder."""
-    import yaml
-
     folder = root / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     text = _DOCKER.format(

@@ -19,8 +19,8 @@ from ministack.services.cloudformation import provisioners
 
 from sandbox.compute.agents import Agents
 from sandbox.emulator.context import Context, replace, seam
-from sandbox.emulator.instances import Instances, install_addresses
 from sandbox.emulator.instance_metrics import InstanceMetrics
+from sandbox.emulator.instances import Instances, install_addresses
 
 LOOP_SECONDS = 1.0
 log = logging.getLogger("sandbox.autoscaling")
@@ -81,7 +81,7 @@ class Groups:
         desired = int(group.get("DesiredCapacity") or 0)
         staying = [each for each in members if not each["LifecycleState"].startswith("Terminating")]
         for _ in range(desired - len(staying)):
-            self._launch(name, group, len(staying))
+            self._launch(name, group)
             staying = [each for each in members if not each["LifecycleState"].startswith("Terminating")]
         # The oldest go first. Protection from scale-in is honoured as on AWS.
         removable = [each for each in staying if not each.get("ProtectedFromScaleIn")]
@@ -110,7 +110,7 @@ class Groups:
                 )
             member["LifecycleState"] = "InService"
 
-    def _launch(self, name: str, group: Group, position: int) -> None:
+    def _launch(self, name: str, group: Group) -> None:
         subnets = [each.strip() for each in (group.get("VPCZoneIdentifier") or "").split(",") if each.strip()]
         used = [each.get("SubnetId") for each in group["Instances"]]
         subnet = min(subnets, key=lambda each: (used.count(each), subnets.index(each))) if subnets else None

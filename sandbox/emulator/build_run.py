@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -242,9 +245,12 @@ class BuildRun:
         path = self._folder / "phase.sh"
         path.write_text(script(commands, self._folder))
         process = processes.spawn(
-            ["/bin/bash" if spec.shell == "bash" else "/bin/sh", path],
-            name=f"build {self.build['id']}", log=self._folder / "output", env=environment, cwd=source,
-        )  # fmt: skip
+            [f"/bin/{spec.shell}", path],
+            name=f"build {self.build['id']}",
+            log=self._folder / "output",
+            env=environment,
+            cwd=source,
+        )
         while process.poll() is None:
             late = time.monotonic() > self._deadline
             if late or self._stopped.is_set():
@@ -265,15 +271,14 @@ class BuildRun:
         state = self._folder / "state"
         if not spec.exported or not state.exists():
             return
-        import subprocess
-
         code = "import json, os; print(json.dumps(dict(os.environ)))"
         done = subprocess.run(
-            ["/bin/bash" if spec.shell == "bash" else "/bin/sh", "-c", '. "$0"; exec "$1" -I -c "$2"', str(state), sys.executable, code],
-            env={}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        import json
-
+            [f"/bin/{spec.shell}", "-c", '. "$0"; exec "$1" -I -c "$2"', str(state), sys.executable, code],
+            env={},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         values = json.loads(done.stdout) if done.returncode == 0 else {}
         self.build["exportedEnvironmentVariables"] = [
             {"name": name, "value": values[name]} for name in spec.exported if name in values
@@ -304,10 +309,8 @@ class _Logs:
         try:
             self._client.create_log_stream(**self._place)
         except self._client.exceptions.ResourceNotFoundException:
-            try:
+            with contextlib.suppress(exists):
                 self._client.create_log_group(logGroupName=self._place["logGroupName"])
-            except exists:
-                pass
             self._client.create_log_stream(**self._place)
 
     def say(self, line: str) -> None:

@@ -24,10 +24,17 @@ log = logging.getLogger("sandbox.builds")
 # What StartBuild takes; another parameter is refused rather than ignored.
 PARAMETERS = frozenset(
     {
-        "projectName", "sourceVersion", "sourceTypeOverride", "sourceLocationOverride", "buildspecOverride",
-        "environmentVariablesOverride", "timeoutInMinutesOverride", "idempotencyToken", "privilegedModeOverride",
+        "projectName",
+        "sourceVersion",
+        "sourceTypeOverride",
+        "sourceLocationOverride",
+        "buildspecOverride",
+        "environmentVariablesOverride",
+        "timeoutInMinutesOverride",
+        "idempotencyToken",
+        "privilegedModeOverride",
     }
-)  # fmt: skip
+)
 SOURCES = ("S3", "NO_SOURCE")
 TOKEN_SECONDS = 300  # an idempotency token is good for five minutes
 Data = dict[str, Any]
@@ -51,7 +58,7 @@ class Builds:
         self._tokens: dict[str, tuple[str, Data, float]] = {}
         self._lock = threading.Lock()
 
-    def start(self, data: Data) -> Any:
+    def start(self, data: Data) -> Any:  # noqa: PLR0911 (one return per refusal)
         """https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html"""
         unknown = sorted(set(data) - PARAMETERS)
         if unknown:

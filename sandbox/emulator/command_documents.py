@@ -17,10 +17,19 @@ import yaml
 PARAMETER_TYPES = ("String", "StringList", "Integer", "Boolean")
 PARAMETER_KEYS = frozenset(
     {
-        "type", "description", "default", "allowedValues", "allowedPattern", "displayType", "minChars", "maxChars",
-        "minItems", "maxItems", "interpolationType",
+        "type",
+        "description",
+        "default",
+        "allowedValues",
+        "allowedPattern",
+        "displayType",
+        "minChars",
+        "maxChars",
+        "minItems",
+        "maxItems",
+        "interpolationType",
     }
-)  # fmt: skip
+)
 STEP_KEYS = frozenset({"action", "name", "inputs", "precondition", "onFailure", "timeoutSeconds"})
 INPUT_KEYS = frozenset({"runCommand", "workingDirectory", "timeoutSeconds"})
 DEFAULT_TIMEOUT = "3600"
@@ -77,7 +86,7 @@ class Document:
         return hashlib.sha256(json.dumps(self.content(version), sort_keys=True).encode()).hexdigest()
 
 
-# https://docs.aws.amazon.com/systems-manager/latest/userguide/walkthrough-cli.html (its content, as published)
+# Its content as published: https://docs.aws.amazon.com/systems-manager/latest/userguide/walkthrough-cli.html
 RUN_SHELL_SCRIPT = {
     "schemaVersion": "2.2",
     "description": "Run a shell script or specify the commands to run.",
@@ -87,7 +96,7 @@ RUN_SHELL_SCRIPT = {
         "executionTimeout": {
             "type": "String",
             "default": DEFAULT_TIMEOUT,
-            "allowedPattern": "([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)",
+            "allowedPattern": r"[1-9]\d{0,4}|1[0-6]\d{4}|17[01]\d{3}|172[0-7]\d{2}|172800",
         },
     },
     "mainSteps": [
@@ -142,7 +151,7 @@ def _content(message: str) -> DocumentError:
 
 
 def bind(content: dict[str, Any], given: dict[str, Any]) -> dict[str, list[str]]:
-    """The values of all parameters, checked. Raises `DocumentError` (InvalidParameters) naming the parameter."""
+    """The values of all parameters. Raises `DocumentError` (InvalidParameters) naming the parameter."""
     declared: dict[str, dict[str, Any]] = content.get("parameters") or {}
     for name in given:
         if name not in declared:
@@ -211,11 +220,92 @@ def steps(content: dict[str, Any], bound: dict[str, list[str]]) -> list[Step]:
 
 
 def _applies(precondition: dict[str, Any]) -> bool:
-    for operands in precondition.values():
-        if set(operands) != {"platformType", "Linux"}:
-            return False
-    return True
+    return all(set(operands) == {"platformType", "Linux"} for operands in precondition.values())
 
 
 def _put(text: str, bound: dict[str, list[str]]) -> str:
     return _REFERENCE.sub(lambda match: " ".join(bound[match[1]]), text)
+
+
+class Documents:
+    """The documents of the account, and the API's operations on them: request body in, response body out."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._known = {"AWS-RunShellScript": Document("AWS-RunShellScript", [RUN_SHELL_SCRIPT])}
+
+    def find(self, name: str) -> Document:
+        found = self._known.get(name.rpartition("/")[2])
+        if found is None:
+            raise DocumentError("InvalidDocument", f"Document with name {name} does not exist.")
+        return found
+
+    def create(self, data: dict[str, Any]) -> dict[str, Any]:
+        name, form = data.get("Name", ""), data.get("DocumentFormat", "JSON")
+        if data.get("DocumentType", "Command") != "Command":
+            raise DocumentError(
+                "InvalidDocumentType", f"type {data['DocumentType']}: only Command is supported"
+            )
+        if name in self._known:
+            raise DocumentError("DocumentAlreadyExists", f"Document with name {name} already exists.")
+        content = parse(data.get("Content", ""), form)
+        self._known[name] = Document(name, [content], form, tags=list(data.get("Tags") or []))
+        return {"DocumentDescription": self._description(self._known[name], None)}
+
+    def update(self, data: dict[str, Any]) -> dict[str, Any]:
+        document = self.find(data.get("Name", ""))
+        content = parse(data.get("Content", ""), data.get("DocumentFormat", document.format))
+        if content == document.versions[-1]:
+            raise DocumentError("DuplicateDocumentContent", "the content is that of the latest version")
+        document.versions.append(content)
+        return {"DocumentDescription": self._description(document, "$LATEST")}
+
+    def set_default_version(self, data: dict[str, Any]) -> dict[str, Any]:
+        document = self.find(data.get("Name", ""))
+        document.content(data.get("DocumentVersion"))
+        document.default_version = document.number(data.get("DocumentVersion"))
+        return {"Description": {"Name": document.name, "DefaultVersion": str(document.default_version)}}
+
+    def get(self, data: dict[str, Any]) -> dict[str, Any]:
+        document, version = self.find(data.get("Name", "")), data.get("DocumentVersion")
+        return {
+            "Name": document.name,
+            "DocumentVersion": str(document.number(version)),
+            "Status": "Active",
+            "Content": json.dumps(document.content(version)),
+            "DocumentType": "Command",
+            "DocumentFormat": "JSON",
+        }
+
+    def describe(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {"Document": self._description(self.find(data.get("Name", "")), data.get("DocumentVersion"))}
+
+    def delete(self, data: dict[str, Any]) -> dict[str, Any]:
+        self.find(data.get("Name", ""))
+        if data["Name"].startswith("AWS-"):
+            raise DocumentError("InvalidDocument", f"{data['Name']} belongs to AWS")
+        del self._known[data["Name"]]
+        return {}
+
+    def _description(self, document: Document, version: str | None) -> dict[str, Any]:
+        content = document.content(version)
+        parameters = [
+            {"Name": name, "Type": spec["type"], "Description": spec.get("description", "")}
+            for name, spec in (content.get("parameters") or {}).items()
+        ]
+        return {
+            "Name": document.name,
+            "Owner": self._account,
+            "Status": "Active",
+            "DocumentVersion": str(document.number(version)),
+            "LatestVersion": str(len(document.versions)),
+            "DefaultVersion": str(document.default_version),
+            "SchemaVersion": "2.2",
+            "DocumentType": "Command",
+            "DocumentFormat": document.format,
+            "Hash": document.hash(version),
+            "HashType": "Sha256",
+            "PlatformTypes": ["Linux"],
+            "Parameters": parameters,
+            "Tags": document.tags,
+        }

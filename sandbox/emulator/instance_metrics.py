@@ -23,7 +23,7 @@ Datum = dict[str, Any]
 
 
 def cpu_percent(before: Usage, after: Usage, seconds: float, kind: InstanceType) -> float:
-    """CPU time used in `seconds`, of what the type's vCPUs offer; never above 100 (the machine may have more)."""
+    """CPU time used in `seconds` of what the type's vCPUs offer; 100 at most."""
     used = max(0.0, after.cpu_seconds - before.cpu_seconds)
     return min(100.0, 100.0 * used / (seconds * kind.vcpus))
 

@@ -116,7 +116,7 @@ class Instances:
         return {tag["Key"]: tag["Value"] for tag in ec2._tags.get(instance_id) or []}
 
     def metadata(self, record: Record) -> dict[str, Any]:
-        """What the agent is told; the credentials change every few hours, the rest when the API changes it."""
+        """What the agent is told; credentials change every few hours, the rest when the API does."""
         instance_id = record["InstanceId"]
         options = record.get("MetadataOptions") or {}
         return {

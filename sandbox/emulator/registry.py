@@ -21,7 +21,7 @@ from ministack.services import ecr
 from sandbox.emulator.context import Context, replace, seam
 
 TOKEN_SECONDS = 12 * 3600
-# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html and image-pull: what docker needs.
+# What docker needs: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
 ACTIONS: dict[tuple[str, str], str] = {
     ("blob", "HEAD"): "ecr:BatchCheckLayerAvailability",
     ("blob", "GET"): "ecr:GetDownloadUrlForLayer",
@@ -92,16 +92,22 @@ def _install_tokens(context: Context, tokens: Tokens) -> None:
 
 
 def denied(account: str, region: str, access_key: str, action: str, resource: str) -> str | None:
-    """IAM's refusal of `action` on `resource` to the owner of `access_key`, in AWS's words; None if allowed."""
+    """IAM's refusal of `action` to the owner of `access_key`, in AWS's words; None if allowed."""
     principal = iam_evaluator.resolve_principal(access_key, account)
     if isinstance(principal, iam_evaluator.AuthError):
         return str(principal.message)
     if principal.policies is None:
         return None
     judged = iam_evaluator.EvalContext(
-        principal_arn=principal.arn, principal_type=principal.type, principal_account=principal.account,
-        action=action, resource_arn=resource, region=region, service_context={}, principal_keys=principal.keys,
-    )  # fmt: skip
+        principal_arn=principal.arn,
+        principal_type=principal.type,
+        principal_account=principal.account,
+        action=action,
+        resource_arn=resource,
+        region=region,
+        service_context={},
+        principal_keys=principal.keys,
+    )
     result = iam_evaluator.evaluate(judged, principal.policies, *principal.limits)
     found = iam_evaluator._resource_policy("ecr", resource)
     if found is not None:
@@ -197,8 +203,8 @@ def _install_images() -> None:
                     spelled = ", ".join(f"{key}:'{value}'" for key, value in wanted.items())
                     return ecr.error_response_json(
                         "ImageNotFoundException",
-                        f"The image with imageId {{{spelled}}} does not exist within the repository with name "
-                        f"'{name}' in the registry with id '{ecr.get_account_id()}'",
+                        f"The image with imageId {{{spelled}}} does not exist within the repository with "
+                        f"name '{name}' in the registry with id '{ecr.get_account_id()}'",
                         400,
                     )
         status, headers, body = describe(data)

@@ -20,15 +20,7 @@ from ministack.services import ec2, iam, ssm
 from sandbox.compute.agents import Agents
 from sandbox.compute.errors import DockerError
 from sandbox.emulator.autoscaling import agents_of
-from sandbox.emulator.command_documents import (
-    RUN_SHELL_SCRIPT,
-    Document,
-    DocumentError,
-    Step,
-    bind,
-    parse,
-    steps,
-)
+from sandbox.emulator.command_documents import DocumentError, Documents, Step, bind, steps
 from sandbox.emulator.context import Context, replace, seam
 from sandbox.emulator.registry import denied
 
@@ -49,11 +41,15 @@ def install(context: Context) -> None:
     replace(ssm, "_send_command", command.answering(command.send))
     replace(ssm, "_get_command_invocation", command.answering(command.get_invocation))
     operations = {
-        "ListCommandInvocations": command.list_invocations, "CancelCommand": command.cancel,
-        "CreateDocument": command.create_document, "UpdateDocument": command.update_document,
-        "UpdateDocumentDefaultVersion": command.set_default_version, "GetDocument": command.get_document,
-        "DescribeDocument": command.describe_document, "DeleteDocument": command.delete_document,
-    }  # fmt: skip
+        "ListCommandInvocations": command.list_invocations,
+        "CancelCommand": command.cancel,
+        "CreateDocument": command.documents.create,
+        "UpdateDocument": command.documents.update,
+        "UpdateDocumentDefaultVersion": command.documents.set_default_version,
+        "GetDocument": command.documents.get,
+        "DescribeDocument": command.documents.describe,
+        "DeleteDocument": command.documents.delete,
+    }
 
     async def handle_more(method: str, path: str, headers: dict[str, str], body: bytes, query: Data) -> Any:
         operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
@@ -69,7 +65,7 @@ class RunCommand:
 
     def __init__(self, context: Context, agents: Agents) -> None:
         self._context, self._agents = context, agents
-        self._documents = {"AWS-RunShellScript": Document("AWS-RunShellScript", [RUN_SHELL_SCRIPT])}
+        self.documents = Documents(context.settings.account)
         self._lock = threading.RLock()
 
     @staticmethod
@@ -114,7 +110,8 @@ class RunCommand:
             if unknown:
                 raise DocumentError(
                     "InvalidInstanceId",
-                    f"Instances [[{', '.join(unknown)}]] not in a valid state for account {ssm.get_account_id()}",
+                    f"Instances [[{', '.join(unknown)}]] not in a valid state for account "
+                    f"{self._context.settings.account}",
                 )
             return wanted
         if not data.get("Targets"):
@@ -140,7 +137,7 @@ class RunCommand:
         for name in UNSUPPORTED:
             if data.get(name):
                 raise DocumentError("ValidationException", f"{name} is not supported by the sandbox")
-        document = self._document(data.get("DocumentName", ""))
+        document = self.documents.find(data.get("DocumentName", ""))
         version = data.get("DocumentVersion")
         content = document.content(version)
         work = steps(content, bind(content, data.get("Parameters") or {}))
@@ -148,15 +145,28 @@ class RunCommand:
         now, command_id = time.time(), ssm.new_uuid()
         delivery = int(data.get("TimeoutSeconds") or DELIVERY_SECONDS)
         record: Data = {
-            "CommandId": command_id, "DocumentName": document.name, "DocumentVersion": version or "$DEFAULT",
-            "Comment": data.get("Comment", ""), "ExpiresAfter": now + delivery,
-            "Parameters": data.get("Parameters") or {}, "InstanceIds": list(data.get("InstanceIds") or []),
-            "Targets": data.get("Targets") or [], "RequestedDateTime": now, "Status": "Pending",
-            "StatusDetails": "Pending", "MaxConcurrency": data.get("MaxConcurrency", "50"),
-            "MaxErrors": data.get("MaxErrors", "0"), "TargetCount": len(targets), "CompletedCount": 0,
-            "ErrorCount": 0, "DeliveryTimedOutCount": 0, "TimeoutSeconds": delivery,
-            "Invocations": {each: _invocation(command_id, each, document.name, version, data) for each in targets},
-        }  # fmt: skip
+            "CommandId": command_id,
+            "DocumentName": document.name,
+            "DocumentVersion": version or "$DEFAULT",
+            "Comment": data.get("Comment", ""),
+            "ExpiresAfter": now + delivery,
+            "Parameters": data.get("Parameters") or {},
+            "InstanceIds": list(data.get("InstanceIds") or []),
+            "Targets": data.get("Targets") or [],
+            "RequestedDateTime": now,
+            "Status": "Pending",
+            "StatusDetails": "Pending",
+            "MaxConcurrency": data.get("MaxConcurrency", "50"),
+            "MaxErrors": data.get("MaxErrors", "0"),
+            "TargetCount": len(targets),
+            "CompletedCount": 0,
+            "ErrorCount": 0,
+            "DeliveryTimedOutCount": 0,
+            "TimeoutSeconds": delivery,
+            "Invocations": {
+                each: _invocation(command_id, each, document.name, version, data) for each in targets
+            },
+        }
         if not targets:  # https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
             record.update(Status="Failed", StatusDetails="NoInstancesInTag")
         ssm._commands[command_id] = record
@@ -203,16 +213,17 @@ class RunCommand:
                 outcome.update(outcome=one["outcome"], code=one["code"])
                 if step.stop_on_failure or one["outcome"] != "Failed":
                     break
-        details = {"TimedOut": "ExecutionTimedOut"}.get(outcome["outcome"], outcome["outcome"])
+        ended = str(outcome["outcome"])
+        details = "ExecutionTimedOut" if ended == "TimedOut" else ended
         with self._lock:
             invocation.update(
-                ResponseCode=-1 if outcome["outcome"] in ("TimedOut", "Cancelled") else outcome["code"],
+                ResponseCode=-1 if ended in ("TimedOut", "Cancelled") else outcome["code"],
                 StandardOutputContent=outcome["stdout"][:STDOUT_LIMIT],
                 StandardErrorContent=outcome["stderr"][:STDERR_LIMIT],
                 ExecutionEndDateTime=_now(),
                 ExecutionElapsedTime=f"PT{time.monotonic() - began:.3f}S",
                 StatusDetails=details,
-                Status=outcome["outcome"],
+                Status=ended,
             )
             self._roll_up(record)
 
@@ -256,10 +267,8 @@ class RunCommand:
                 record.update(Status="InProgress", StatusDetails="InProgress")
             return
         found = {each["Status"] for each in every}
-        for status in ("Failed", "TimedOut", "Cancelled", "Success"):
-            if status in found:
-                record.update(Status=status, StatusDetails=status)
-                return
+        worst = next(each for each in ("Failed", "TimedOut", "Cancelled", "Success") if each in found)
+        record.update(Status=worst, StatusDetails=worst)
 
     def cancel(self, data: Data) -> Data:
         """https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CancelCommand.html"""
@@ -302,82 +311,26 @@ class RunCommand:
                     found.append(_listed(record, each, details=bool(data.get("Details"))))
         return {"CommandInvocations": found}
 
-    # --- documents --------------------------------------------------------------------------------
-
-    def _document(self, name: str) -> Document:
-        found = self._documents.get(name.rpartition("/")[2])
-        if found is None:
-            raise DocumentError("InvalidDocument", f"Document with name {name} does not exist.")
-        return found
-
-    def create_document(self, data: Data) -> Data:
-        name, form = data.get("Name", ""), data.get("DocumentFormat", "JSON")
-        if data.get("DocumentType", "Command") != "Command":
-            raise DocumentError(
-                "InvalidDocumentType", f"type {data['DocumentType']}: only Command is supported"
-            )
-        if name in self._documents:
-            raise DocumentError("DocumentAlreadyExists", f"Document with name {name} already exists.")
-        content = parse(data.get("Content", ""), form)
-        self._documents[name] = Document(name, [content], form, tags=list(data.get("Tags") or []))
-        return {"DocumentDescription": self._description(self._documents[name], None)}
-
-    def update_document(self, data: Data) -> Data:
-        document = self._document(data.get("Name", ""))
-        content = parse(data.get("Content", ""), data.get("DocumentFormat", document.format))
-        if content == document.versions[-1]:
-            raise DocumentError("DuplicateDocumentContent", "the content is that of the latest version")
-        document.versions.append(content)
-        return {"DocumentDescription": self._description(document, "$LATEST")}
-
-    def set_default_version(self, data: Data) -> Data:
-        document = self._document(data.get("Name", ""))
-        document.content(data.get("DocumentVersion"))
-        document.default_version = document.number(data.get("DocumentVersion"))
-        return {"Description": {"Name": document.name, "DefaultVersion": str(document.default_version)}}
-
-    def get_document(self, data: Data) -> Data:
-        document, version = self._document(data.get("Name", "")), data.get("DocumentVersion")
-        return {
-            "Name": document.name, "DocumentVersion": str(document.number(version)), "Status": "Active",
-            "Content": json.dumps(document.content(version)), "DocumentType": "Command", "DocumentFormat": "JSON",
-        }  # fmt: skip
-
-    def describe_document(self, data: Data) -> Data:
-        return {
-            "Document": self._description(self._document(data.get("Name", "")), data.get("DocumentVersion"))
-        }
-
-    def delete_document(self, data: Data) -> Data:
-        self._document(data.get("Name", ""))
-        if data["Name"].startswith("AWS-"):
-            raise DocumentError("InvalidDocument", f"{data['Name']} belongs to AWS")
-        del self._documents[data["Name"]]
-        return {}
-
-    def _description(self, document: Document, version: str | None) -> Data:
-        content = document.content(version)
-        parameters = [
-            {"Name": name, "Type": spec["type"], "Description": spec.get("description", "")}
-            for name, spec in (content.get("parameters") or {}).items()
-        ]
-        return {
-            "Name": document.name, "Owner": self._context.settings.account, "Status": "Active",
-            "DocumentVersion": str(document.number(version)), "LatestVersion": str(len(document.versions)),
-            "DefaultVersion": str(document.default_version), "SchemaVersion": "2.2", "DocumentType": "Command",
-            "DocumentFormat": document.format, "Hash": document.hash(version), "HashType": "Sha256",
-            "PlatformTypes": ["Linux"], "Parameters": parameters, "Tags": document.tags,
-        }  # fmt: skip
-
 
 def _invocation(command_id: str, instance_id: str, document: str, version: str | None, data: Data) -> Data:
     return {
-        "CommandId": command_id, "InstanceId": instance_id, "Comment": data.get("Comment", ""),
-        "DocumentName": document, "DocumentVersion": version or "$DEFAULT", "PluginName": "aws:runShellScript",
-        "ResponseCode": -1, "ExecutionStartDateTime": "", "ExecutionElapsedTime": "", "ExecutionEndDateTime": "",
-        "Status": "Pending", "StatusDetails": "Pending", "StandardOutputContent": "", "StandardOutputUrl": "",
-        "StandardErrorContent": "", "StandardErrorUrl": "",
-    }  # fmt: skip
+        "CommandId": command_id,
+        "InstanceId": instance_id,
+        "Comment": data.get("Comment", ""),
+        "DocumentName": document,
+        "DocumentVersion": version or "$DEFAULT",
+        "PluginName": "aws:runShellScript",
+        "ResponseCode": -1,
+        "ExecutionStartDateTime": "",
+        "ExecutionElapsedTime": "",
+        "ExecutionEndDateTime": "",
+        "Status": "Pending",
+        "StatusDetails": "Pending",
+        "StandardOutputContent": "",
+        "StandardOutputUrl": "",
+        "StandardErrorContent": "",
+        "StandardErrorUrl": "",
+    }
 
 
 def _listed(record: Data, invocation: Data, *, details: bool) -> Data:
@@ -399,9 +352,12 @@ def _listed(record: Data, invocation: Data, *, details: bool) -> Data:
         if invocation["StandardErrorContent"]:
             output += "\n----------ERROR-------\n" + invocation["StandardErrorContent"]
         plugin: Data = {
-            "Name": invocation["PluginName"], "Status": invocation["Status"], "ResponseCode": invocation["ResponseCode"],
-            "StatusDetails": invocation["StatusDetails"], "Output": output[:2500],
-        }  # fmt: skip
+            "Name": invocation["PluginName"],
+            "Status": invocation["Status"],
+            "ResponseCode": invocation["ResponseCode"],
+            "StatusDetails": invocation["StatusDetails"],
+            "Output": output[:2500],
+        }
         found["CommandPlugins"] = [plugin]
     else:
         found["CommandPlugins"] = []

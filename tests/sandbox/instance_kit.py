@@ -106,7 +106,9 @@ class Fleet:
             self.scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            found = self.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+            found = self.ec2.describe_instances(
+                Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+            )
             if not found["Reservations"]:
                 return
             time.sleep(0.1)
