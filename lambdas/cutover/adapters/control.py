@@ -1,0 +1,99 @@
+"""The control plane's own services: event bus, executions, configuration, secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cutover.adapters.aws import aws_errors, code
+from cutover.domain.errors import MisconfiguredError, ServiceRefusedError
+
+SOURCE = "cutover"
+# The Cause of a stopped execution may be this long.
+MOST_CAUSE = 32768
+
+
+class EventBus:
+    def __init__(self, client: Any, bus: str, environment: str) -> None:
+        self._client = client
+        self._bus = bus
+        self._environment = environment
+
+    def publish(self, kind: str, detail: Mapping[str, Any]) -> None:
+        entry = {
+            "Source": SOURCE,
+            "DetailType": kind,
+            "Detail": json.dumps({"environment": self._environment, **detail}, default=str),
+            "EventBusName": self._bus,
+        }
+        with aws_errors():
+            answer = self._client.put_events(Entries=[entry])
+        if answer.get("FailedEntryCount"):
+            raise ServiceRefusedError(
+                f"the event bus refused {kind}: {answer['Entries'][0].get('ErrorMessage')}"
+            )
+
+
+class StateMachineExecutions:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def runs(self, arn: str) -> bool:
+        with aws_errors():
+            try:
+                status = self._client.describe_execution(executionArn=arn)["status"]
+            except ClientError as error:
+                if code(error) == "ExecutionDoesNotExist":
+                    return False
+                raise
+        return status in ("RUNNING", "PENDING_REDRIVE")
+
+    def stop(self, arn: str, cause: str) -> None:
+        """Does nothing for an execution that has ended or is forgotten."""
+        with aws_errors():
+            try:
+                self._client.stop_execution(executionArn=arn, error="RolledBack", cause=cause[:MOST_CAUSE])
+            except ClientError as error:
+                if code(error) not in ("ExecutionDoesNotExist", "ValidationException"):
+                    raise
+
+
+class ParameterConfiguration:
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def read(self) -> Mapping[str, Any]:
+        with aws_errors():
+            value = self._client.get_parameter(Name=self._name)["Parameter"]["Value"]
+        try:
+            table = json.loads(value)
+        except ValueError as error:
+            raise MisconfiguredError(
+                f"the parameter {self._name} is no JSON; deploy the control plane again"
+            ) from error
+        if not isinstance(table, dict):
+            raise MisconfiguredError(
+                f"the parameter {self._name} is no JSON object; deploy the control plane again"
+            )
+        return table
+
+
+class SecretsStore:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def read(self, name: str) -> Mapping[str, str]:
+        with aws_errors():
+            value = self._client.get_secret_value(SecretId=name)["SecretString"]
+        try:
+            table = json.loads(value)
+        except ValueError:
+            table = None
+        if not isinstance(table, dict):
+            # The value itself goes nowhere.
+            raise MisconfiguredError(f"the secret {name} is no JSON object")
+        return {str(key): str(text) for key, text in table.items()}

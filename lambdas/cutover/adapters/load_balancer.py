@@ -1,0 +1,62 @@
+"""Listeners and target groups of an Application Load Balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cutover.adapters.aws import aws_errors
+from cutover.domain.colours import Weights
+from cutover.domain.environment import Targets
+from cutover.domain.errors import MisconfiguredError
+from cutover.domain.health import Target
+
+
+class ElasticLoadBalancer:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def weights(self, listener: str, targets: Targets) -> Weights:
+        """Raises MisconfiguredError for a listener that does not forward to the two target groups."""
+        with aws_errors():
+            found = self._client.describe_listeners(ListenerArns=[listener])["Listeners"][0]
+        forward = next((a for a in found["DefaultActions"] if a["Type"] == "forward"), None)
+        if forward is None:
+            raise MisconfiguredError(f"listener {listener} does not forward")
+        groups = (forward.get("ForwardConfig") or {}).get("TargetGroups")
+        if not groups:
+            groups = [{"TargetGroupArn": forward["TargetGroupArn"], "Weight": 1}]
+        # A target group without a weight counts as 1: that is what the API does with it.
+        weights = {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
+        strangers = set(weights) - {targets.blue, targets.green}
+        if strangers:
+            raise MisconfiguredError(
+                f"listener {listener} forwards to {', '.join(sorted(strangers))} as well"
+            )
+        return Weights(weights.get(targets.blue, 0), weights.get(targets.green, 0))
+
+    def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
+        groups = [
+            {"TargetGroupArn": targets.blue, "Weight": weights.blue},
+            {"TargetGroupArn": targets.green, "Weight": weights.green},
+        ]
+        # Stickiness would keep clients on a target group whose weight is 0:
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html
+        forward = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}}
+        with aws_errors():
+            self._client.modify_listener(
+                ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
+            )
+
+    def health(self, target_group: str) -> Sequence[Target]:
+        with aws_errors():
+            found = self._client.describe_target_health(TargetGroupArn=target_group)
+        return [
+            Target(
+                instance=described["Target"]["Id"],
+                port=int(described["Target"].get("Port", 0)),
+                state=described["TargetHealth"]["State"],
+                reason=described["TargetHealth"].get("Reason", ""),
+            )
+            for described in found["TargetHealthDescriptions"]
+        ]

@@ -1,0 +1,103 @@
+"""What the environment's stack tells about itself: its outputs, as every payload carries them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from cutover.domain.colours import Colour
+from cutover.domain.errors import MisconfiguredError
+
+NUMBERS = frozenset(
+    {
+        "listener_port",
+        "test_listener_port",
+        "database_port",
+        "redis_port",
+        "containers_per_instance",
+        "first_port",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The two listeners and the two target groups, by ARN: all that it takes to move traffic."""
+
+    listener_arn: str
+    test_listener_arn: str
+    blue: str
+    green: str
+
+    def of(self, colour: Colour) -> str:
+        return self.blue if colour is Colour.BLUE else self.green
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> Self:
+        return cls(*(str(table[name]) for name in ("listener_arn", "test_listener_arn", "blue", "green")))
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The stack's outputs; ports and counts as numbers."""
+
+    listener_arn: str
+    test_listener_arn: str
+    blue_target_group_arn: str
+    green_target_group_arn: str
+    load_balancer_dns: str
+    domain: str
+    listener_port: int
+    test_listener_port: int
+    blue_group: str
+    green_group: str
+    release_document: str
+    dashboard: str
+    database_endpoint: str
+    database_port: int
+    redis_endpoint: str
+    redis_port: int
+    files_bucket: str
+    containers_per_instance: int
+    first_port: int
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> Self:
+        """From snake_case keys. Raises MisconfiguredError naming the first output that is missing or no
+        number."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            value = table.get(field.name)
+            if value is None:
+                raise MisconfiguredError(f"the environment's stack has no output for {field.name!r}")
+            try:
+                values[field.name] = int(value) if field.name in NUMBERS else str(value)
+            except ValueError as error:
+                raise MisconfiguredError(f"the output {field.name!r} is {value!r}, not a number") from error
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def targets(self) -> Targets:
+        return Targets(
+            self.listener_arn,
+            self.test_listener_arn,
+            self.blue_target_group_arn,
+            self.green_target_group_arn,
+        )
+
+    def group(self, colour: Colour) -> str:
+        """The Auto Scaling group of a colour."""
+        return self.blue_group if colour is Colour.BLUE else self.green_group
+
+
+def snake_case(name: str) -> str:
+    """BlueTargetGroupArn → blue_target_group_arn."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,175 @@
+"""The execution's input, from the command and from the console alike (requirement A1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from cutover.domain.errors import InvalidInputError, WrongEnvironmentError
+from cutover.domain.gates import Persona
+
+FIELDS = ("environment", "version", "source", "image", "mode", "settings", "force", "persona", "user_centric")
+PERSONAS = ("all", *Persona)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SOURCE = re.compile(r"sources/[0-9a-f]{64}\.zip")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SETTING = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+class Mode(StrEnum):
+    DEPLOY = "deploy"
+    PLAN = "plan"
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is asked for. Exactly one of `source` (a key in the artifacts bucket) and `image` (a digest) is
+    set."""
+
+    environment: str
+    version: str
+    source: str | None
+    image: str | None
+    mode: Mode
+    settings: Mapping[str, str]
+    forced_because: str | None
+    persona: str
+    user_centric: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "version": self.version,
+            "source": self.source,
+            "image": self.image,
+            "mode": self.mode.value,
+            "settings": dict(self.settings),
+            "force": {"reason": self.forced_because} if self.forced_because else None,
+            "persona": self.persona,
+            "user_centric": self.user_centric,
+        }
+
+
+def read_input(raw: object, environment: str) -> Input:
+    """Raises InvalidInputError with one message for the first thing that is wrong: field, value, way out.
+
+    `environment` is the one that this control plane serves; another name raises WrongEnvironmentError.
+    """
+    if not isinstance(raw, Mapping):
+        raise InvalidInputError(
+            f"input: {raw!r} is not a JSON object; wanted an object with environment and version"
+        )
+    unknown = sorted(str(key) for key in raw if key not in FIELDS)
+    if unknown:
+        raise InvalidInputError(
+            f"{unknown[0]}: not a field of the input; known fields are {', '.join(FIELDS)}"
+        )
+    named = _text(raw, "environment")
+    if named != environment:
+        raise WrongEnvironmentError(
+            f"environment: {named!r} is not served by this state machine; "
+            f"write {environment!r}, or start the machine cutover-{named}-deploy"
+        )
+    version = _matching(raw, "version", _VERSION, "letters, digits, dots, dashes and underscores, at most 64")
+    source, image = raw.get("source"), raw.get("image")
+    if (source is None) == (image is None):
+        given = "neither is" if source is None else "both are"
+        raise InvalidInputError(
+            f"source, image: {given} given; give a source to build (sources/SHA256.zip) "
+            "or the digest of an image that was built before (sha256:…)"
+        )
+    if source is not None:
+        source = _matching(
+            raw, "source", _SOURCE, "sources/<64 hex digits>.zip, as `cutover deploy` uploads it"
+        )
+    if image is not None:
+        image = _matching(raw, "image", _DIGEST, "sha256:<64 hex digits>; a tag is not enough, it can move")
+    return Input(
+        environment=named,
+        version=version,
+        source=source,
+        image=image,
+        mode=Mode(_choice(raw, "mode", tuple(Mode))),
+        settings=_settings(raw.get("settings")),
+        forced_because=_reason(raw.get("force")),
+        persona=_choice(raw, "persona", PERSONAS),
+        user_centric=_flag(raw, "user_centric"),
+    )
+
+
+def read_id(name: object) -> str:
+    """The execution's name is the deployment's id; it also names a change set and an image tag, hence the
+    letters."""
+    if isinstance(name, str) and _ID.fullmatch(name):
+        return name
+    raise InvalidInputError(
+        f"execution name: {name!r} can't be a deployment's id; "
+        "use letters, digits and dashes, at most 80, or leave it to Step Functions"
+    )
+
+
+def _text(raw: Mapping[str, Any], field: str) -> str:
+    value = raw.get(field)
+    if not isinstance(value, str) or not value:
+        shown = "is missing" if value is None else f"{value!r} is not a text"
+        raise InvalidInputError(f"{field}: {shown}; add {field!r} to the input")
+    return value
+
+
+def _matching(raw: Mapping[str, Any], field: str, pattern: re.Pattern[str], wanted: str) -> str:
+    value = _text(raw, field)
+    if not pattern.fullmatch(value):
+        raise InvalidInputError(f"{field}: {value!r} does not fit; wanted {wanted}")
+    return value
+
+
+def _choice(raw: Mapping[str, Any], field: str, known: tuple[str, ...]) -> str:
+    """The first known word is the default."""
+    value = raw.get(field)
+    if value is None:
+        return str(known[0])
+    if value not in known:
+        raise InvalidInputError(f"{field}: {value!r} is not known; choose one of {', '.join(known)}")
+    return str(value)
+
+
+def _flag(raw: Mapping[str, Any], field: str) -> bool:
+    value = raw.get(field)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{field}: {value!r} is not true or false; write it without quotes")
+    return value
+
+
+def _settings(value: object) -> Mapping[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f'settings: {value!r} is not an object; wanted {{"NAME": "value"}}')
+    for name, setting in value.items():
+        if not isinstance(name, str) or not _SETTING.fullmatch(name):
+            raise InvalidInputError(
+                f"settings.{name}: not a variable's name; wanted capitals, digits, underscores"
+            )
+        # A line break would smuggle a second variable into the environment file.
+        if not isinstance(setting, str) or "\n" in setting or "\r" in setting:
+            raise InvalidInputError(
+                f"settings.{name}: {setting!r} is not a text of one line; put it in quotes"
+            )
+    return dict(value)
+
+
+def _reason(value: object) -> str | None:
+    if value is None:
+        return None
+    reason = value.get("reason") if isinstance(value, Mapping) else None
+    if not isinstance(reason, str) or not reason.strip() or set(value) != {"reason"}:  # type: ignore[call-overload]
+        raise InvalidInputError(
+            f'force: {value!r} gives no reason; wanted {{"reason": "why it can\'t wait"}} or null'
+        )
+    return reason.strip()

@@ -1,0 +1,149 @@
+"""What the journal remembers: its keys, and the records that steps decide by.
+
+Items travel as plain JSON (texts, numbers, lists, maps); a record's dataclass names the fields that matter,
+and
+`read`/`item` are the only places where the two meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
+
+from cutover.domain.colours import Colour
+from cutover.domain.environment import Targets
+from cutover.domain.lock import Lock, LockRecord
+
+Item = Mapping[str, Any]
+
+
+class Key(NamedTuple):
+    """An item's partition and sort key."""
+
+    pk: str
+    sk: str
+
+
+LOCK = Key("LOCK", "LOCK")
+LIVE = Key("LIVE", "backend")
+HISTORY = "DEPLOYMENTS"
+
+
+def deployment_key(deployment: str) -> Key:
+    return Key(f"DEPLOYMENT#{deployment}", "RECORD")
+
+
+def history_key(started: str, deployment: str) -> Key:
+    return Key(HISTORY, f"{started}#{deployment}")
+
+
+def colour_key(colour: Colour) -> Key:
+    return Key("COLOUR", f"backend#{colour}")
+
+
+class Status(StrEnum):
+    """How a deployment stands; all but RUNNING are final."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ROLLED_BACK = "ROLLED_BACK"
+    PLANNED = "PLANNED"
+    ABANDONED = "ABANDONED"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The deployment that a step works for, as every payload of the state machine carries it."""
+
+    id: str
+    version: str
+    environment: str
+    fence: int
+    started: str
+    source: str | None = None
+    image: str | None = None
+    mode: str = "deploy"
+    settings: Mapping[str, str] | None = None
+    forced_because: str | None = None
+
+    @classmethod
+    def read(cls, payload: Mapping[str, Any]) -> Self:
+        force = payload.get("force") or {}
+        return cls(
+            id=str(payload["id"]),
+            version=str(payload["version"]),
+            environment=str(payload["environment"]),
+            fence=int(payload["fence"]),
+            started=str(payload["started"]),
+            source=payload.get("source"),
+            image=payload.get("image"),
+            mode=str(payload.get("mode") or "deploy"),
+            settings=payload.get("settings") or {},
+            forced_because=force.get("reason"),
+        )
+
+    @property
+    def lock(self) -> Lock:
+        return Lock(self.id, self.fence)
+
+    @property
+    def key(self) -> Key:
+        return deployment_key(self.id)
+
+
+@dataclass(frozen=True)
+class Live:
+    """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
+
+    The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
+    later
+    one was taken back; previous_* then name the one that failed.
+    """
+
+    deployment: str
+    version: str
+    image: str
+    colour: Colour
+    previous_deployment: str | None
+    previous_colour: Colour | None
+    previous_version: str | None
+    previous_image: str | None
+    swapped_at: str
+    watch_until: str
+    healthy_share: float
+    targets: Targets
+    rolled_back: bool = False
+
+    @classmethod
+    def read(cls, item: Item) -> Self:
+        previous = item.get("previous_colour")
+        return cls(
+            deployment=str(item["deployment"]),
+            version=str(item["version"]),
+            image=str(item["image"]),
+            colour=Colour(item["colour"]),
+            previous_deployment=item.get("previous_deployment"),
+            previous_colour=Colour(previous) if previous else None,
+            previous_version=item.get("previous_version"),
+            previous_image=item.get("previous_image"),
+            swapped_at=str(item["swapped_at"]),
+            watch_until=str(item["watch_until"]),
+            healthy_share=float(item.get("healthy_share", 0.5)),
+            targets=Targets.read(item),
+            rolled_back=bool(item.get("rolled_back", False)),
+        )
+
+    def item(self) -> dict[str, Any]:
+        values = asdict(self)
+        return {**{k: v for k, v in values.items() if k != "targets"}, **self.targets.as_json()}
+
+
+def read_lock(item: Item | None) -> LockRecord | None:
+    if item is None:
+        return None
+    return LockRecord(
+        item.get("holder"), int(item["fence"]), str(item.get("since")), item.get("execution_arn")
+    )

@@ -1,0 +1,106 @@
+"""The journal function: the lock, the record of a deployment, its phases and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cutover.adapters.aws import client
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.control import EventBus, ParameterConfiguration, StateMachineExecutions
+from cutover.adapters.journal import DynamoJournal
+from cutover.domain.records import Deployment, Status
+from cutover.handlers.dispatch import dispatch
+from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.acquire_lock import acquire_lock
+from cutover.steps.conclude_phase import conclude_phase
+from cutover.steps.fail import fail
+from cutover.steps.finish import finish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables(Journalling):
+    configuration_parameter: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    variables: Variables
+    journal: DynamoJournal
+    events: EventBus
+    executions: StateMachineExecutions
+    configuration: ParameterConfiguration
+    clock: SystemClock
+
+
+@cache
+def wiring() -> Wiring:
+    variables = read_variables(Variables)
+    return Wiring(
+        variables,
+        DynamoJournal(client("dynamodb"), variables.journal_table),
+        EventBus(client("events"), variables.event_bus, variables.cutover_environment),
+        StateMachineExecutions(client("stepfunctions")),
+        ParameterConfiguration(client("ssm"), variables.configuration_parameter),
+        SystemClock(),
+    )
+
+
+def acquire(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return acquire_lock(
+        event["execution"],
+        event["input"],
+        wired.variables.cutover_environment,
+        journal=wired.journal,
+        executions=wired.executions,
+        configuration=wired.configuration,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+def conclude(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return conclude_phase(
+        deployment,
+        event["phase"],
+        event.get("gates") or [],
+        journal=wired.journal,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    details = {name: event.get(name) for name in ("plan", "swap", "proof")}
+    return finish(
+        deployment,
+        Status(event["status"]),
+        details,
+        journal=wired.journal,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+def end_badly(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return fail(
+        deployment,
+        event.get("failure"),
+        event.get("rollback"),
+        journal=wired.journal,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+ACTIONS = {"acquire": acquire, "conclude": conclude, "finish": end_well, "fail": end_badly}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return dispatch(event, ACTIONS)

@@ -1,0 +1,34 @@
+"""The wanted indexes and seed data of the service, as they were packed with the functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cutover.domain.errors import MisconfiguredError
+from cutover.domain.indexes import Index, read_indexes
+
+DIRECTORY = Path(__file__).resolve().parent.parent / "migrations"
+
+
+def wanted_indexes(directory: Path = DIRECTORY) -> tuple[Index, ...]:
+    import json  # noqa: PLC0415  only two functions read files
+
+    return read_indexes(json.loads(_text(directory / "indexes.json")))
+
+
+def seed(directory: Path = DIRECTORY) -> dict[str, list[dict[str, Any]]]:
+    """Dates are written as {"$date": "…"}, MongoDB's extended JSON."""
+    from bson import json_util  # noqa: PLC0415  of pymongo, which only the database function needs
+
+    documents: dict[str, list[dict[str, Any]]] = json_util.loads(_text(directory / "seed.json"))
+    return documents
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MisconfiguredError(
+            f"migrations/{path.name} was not packed with the function: {error.strerror}"
+        ) from error

@@ -1,0 +1,88 @@
+"""The observe function: alarms and dashboard, security groups, and the watch over a fresh release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cutover.adapters.aws import client
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.journal import DynamoJournal
+from cutover.adapters.load_balancer import ElasticLoadBalancer
+from cutover.adapters.observation import CloudWatchAlarms, VpcNetwork
+from cutover.domain.colours import Colour
+from cutover.domain.environment import Environment
+from cutover.domain.records import Deployment
+from cutover.handlers.dispatch import dispatch
+from cutover.handlers.variables import Variables as Common
+from cutover.handlers.variables import read_variables
+from cutover.steps.monitoring import check_monitoring
+from cutover.steps.network_security import check_network
+from cutover.steps.watch import watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables(Common):
+    journal_table: str
+    dashboard: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    variables: Variables
+    journal: DynamoJournal
+    balancer: ElasticLoadBalancer
+    alarms: CloudWatchAlarms
+    network: VpcNetwork
+    clock: SystemClock
+
+
+@cache
+def wiring() -> Wiring:
+    variables = read_variables(Variables)
+    balancers = client("elbv2")
+    return Wiring(
+        variables,
+        DynamoJournal(client("dynamodb"), variables.journal_table),
+        ElasticLoadBalancer(balancers),
+        CloudWatchAlarms(client("cloudwatch")),
+        VpcNetwork(balancers, client("ec2")),
+        SystemClock(),
+    )
+
+
+def monitoring(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return check_monitoring(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]),
+        Colour(event["colour"]),
+        wired.variables.dashboard,
+        alarms=wired.alarms,
+    )
+
+
+def network(event: Mapping[str, Any]) -> dict[str, Any]:
+    return check_network(Environment.read(event["environment"]), network=wiring().network)
+
+
+def look(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return watch(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]).targets,
+        Colour(event["colour"]),
+        journal=wired.journal,
+        balancer=wired.balancer,
+        alarms=wired.alarms,
+        clock=wired.clock,
+    )
+
+
+ACTIONS = {"monitoring": monitoring, "network": network, "watch": look}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return dispatch(event, ACTIONS)

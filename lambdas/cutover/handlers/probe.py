@@ -1,0 +1,78 @@
+"""The probe function, inside the VPC: the service as a client sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cutover.adapters.aws import client
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.control import SecretsStore
+from cutover.adapters.http import BalancerHttp
+from cutover.domain.errors import MisconfiguredError
+from cutover.domain.records import Deployment
+from cutover.handlers.dispatch import dispatch
+from cutover.handlers.variables import Variables as Common
+from cutover.handlers.variables import read_variables
+from cutover.steps.http_security import check_http
+from cutover.steps.prove import prove
+from cutover.steps.smoke import Smoke
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables(Common):
+    smoke_secret: str
+    load_balancer_dns: str
+    domain: str
+    test_listener_port: int
+    listener_port: int
+
+
+@dataclass(frozen=True)
+class Wiring:
+    variables: Variables
+    http: BalancerHttp
+    secrets: SecretsStore
+    clock: SystemClock
+
+
+@cache
+def wiring() -> Wiring:
+    variables = read_variables(Variables)
+    return Wiring(
+        variables,
+        BalancerHttp(variables.load_balancer_dns, variables.domain),
+        SecretsStore(client("secretsmanager")),
+        SystemClock(),
+    )
+
+
+def security(_event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return check_http(wired.variables.test_listener_port, http=wired.http)
+
+
+def smoke(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    name = wired.variables.smoke_secret
+    user = wired.secrets.read(name)
+    if not user.get("email") or not user.get("password"):
+        raise MisconfiguredError(f"the secret {name} lacks email or password")
+    port = wired.variables.test_listener_port
+    return Smoke(port, deployment.id, deployment.version, user, wired.http).run()
+
+
+def proof(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    answers = int(event["configuration"]["watch"]["proof_answers"])
+    port = wired.variables.listener_port
+    return prove(deployment.version, answers, port, http=wired.http, clock=wired.clock)
+
+
+ACTIONS = {"security": security, "smoke": smoke, "prove": proof}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return dispatch(event, ACTIONS)

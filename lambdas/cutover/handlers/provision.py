@@ -1,0 +1,107 @@
+"""The provision function: the environment's change set, its execution, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cutover.adapters.aws import client
+from cutover.adapters.fleet import AutoScalingInstances
+from cutover.adapters.load_balancer import ElasticLoadBalancer
+from cutover.adapters.observation import DataStores
+from cutover.adapters.stacks import CloudFormationStacks, Template
+from cutover.domain.records import Deployment
+from cutover.handlers.dispatch import dispatch
+from cutover.handlers.variables import Variables as Common
+from cutover.handlers.variables import read_variables
+from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
+from cutover.steps.prepare_change_set import prepare_change_set
+from cutover.steps.verify_resources import verify_resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables(Common):
+    template_url: str
+    stack_name: str
+    service_role_arn: str
+    code_bucket: str
+    code_key: str
+    layer_arn: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    variables: Variables
+    stacks: CloudFormationStacks
+    balancer: ElasticLoadBalancer
+    instances: AutoScalingInstances
+    inventory: DataStores
+
+
+@cache
+def wiring() -> Wiring:
+    variables = read_variables(Variables)
+    code = {
+        "CodeBucket": variables.code_bucket,
+        "CodeKey": variables.code_key,
+        "LayerArn": variables.layer_arn,
+    }
+    template = Template(variables.template_url, variables.service_role_arn, code)
+    return Wiring(
+        variables,
+        CloudFormationStacks(client("cloudformation"), variables.stack_name, template),
+        ElasticLoadBalancer(client("elbv2")),
+        AutoScalingInstances(client("autoscaling")),
+        DataStores(client("docdb"), client("elasticache")),
+    )
+
+
+def prepare(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return prepare_change_set(
+        deployment, stacks=wired.stacks, change_sets=wired.stacks, balancer=wired.balancer
+    )
+
+
+def execute(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return execute_change_set(
+        deployment, stacks=wired.stacks, change_sets=wired.stacks, instances=wired.instances
+    )
+
+
+def look(_event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return look_at_stack(stacks=wired.stacks, instances=wired.instances)
+
+
+def discard(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return discard_change_set(deployment, stacks=wired.stacks, change_sets=wired.stacks)
+
+
+def verify(_event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return verify_resources(
+        f"cutover-{wired.variables.cutover_environment}",
+        stacks=wired.stacks,
+        balancer=wired.balancer,
+        instances=wired.instances,
+        inventory=wired.inventory,
+    )
+
+
+ACTIONS = {
+    "prepare": prepare,
+    "prepared": prepare,
+    "execute": execute,
+    "executed": look,
+    "discard": discard,
+    "verify": verify,
+}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return dispatch(event, ACTIONS)

@@ -1,0 +1,91 @@
+"""The release function: the image's digest, the command on the idle colour, and the targets' health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cutover.adapters.artifacts import ElasticRegistry
+from cutover.adapters.aws import client
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.fleet import AutoScalingInstances, SystemsManagerCommands
+from cutover.adapters.journal import DynamoJournal
+from cutover.adapters.load_balancer import ElasticLoadBalancer
+from cutover.domain.colours import Colour
+from cutover.domain.environment import Environment
+from cutover.domain.records import Deployment
+from cutover.handlers.dispatch import dispatch
+from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.find_image import find_image
+from cutover.steps.release import look_at_release, start_release
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables(Journalling):
+    repository: str
+    repository_uri: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    journal: DynamoJournal
+    registry: ElasticRegistry
+    instances: AutoScalingInstances
+    commands: SystemsManagerCommands
+    balancer: ElasticLoadBalancer
+    clock: SystemClock
+
+
+@cache
+def wiring() -> Wiring:
+    variables = read_variables(Variables)
+    return Wiring(
+        DynamoJournal(client("dynamodb"), variables.journal_table),
+        ElasticRegistry(client("ecr"), variables.repository, variables.repository_uri),
+        AutoScalingInstances(client("autoscaling")),
+        SystemsManagerCommands(client("ssm")),
+        ElasticLoadBalancer(client("elbv2")),
+        SystemClock(),
+    )
+
+
+def digest(event: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(find_image(str(event["tag"]), registry=wiring().registry))
+
+
+def start(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return start_release(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]),
+        Colour(event["colour"]),
+        str(event["image"]),
+        journal=wired.journal,
+        registry=wired.registry,
+        instances=wired.instances,
+        commands=wired.commands,
+        clock=wired.clock,
+    )
+
+
+def poll(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return look_at_release(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]),
+        Colour(event["colour"]),
+        journal=wired.journal,
+        instances=wired.instances,
+        commands=wired.commands,
+        balancer=wired.balancer,
+        clock=wired.clock,
+    )
+
+
+ACTIONS = {"digest": digest, "start": start, "poll": poll}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return dispatch(event, ACTIONS)

@@ -1,0 +1,72 @@
+"""The swap function: the only one that moves traffic forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cutover.adapters.aws import client
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.control import EventBus
+from cutover.adapters.journal import DynamoJournal
+from cutover.adapters.load_balancer import ElasticLoadBalancer
+from cutover.domain.colours import Colour
+from cutover.domain.environment import Environment
+from cutover.domain.records import Deployment
+from cutover.handlers.dispatch import dispatch
+from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.swap import aim_test_listener, swap
+
+
+@dataclass(frozen=True)
+class Wiring:
+    journal: DynamoJournal
+    balancer: ElasticLoadBalancer
+    events: EventBus
+    clock: SystemClock
+
+
+@cache
+def wiring() -> Wiring:
+    variables = read_variables(Journalling)
+    return Wiring(
+        DynamoJournal(client("dynamodb"), variables.journal_table),
+        ElasticLoadBalancer(client("elbv2")),
+        EventBus(client("events"), variables.event_bus, variables.cutover_environment),
+        SystemClock(),
+    )
+
+
+def aim(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return aim_test_listener(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]).targets,
+        Colour(event["colour"]),
+        journal=wired.journal,
+        balancer=wired.balancer,
+    )
+
+
+def move(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return swap(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]),
+        Colour(event["colour"]),
+        str(event["image"]),
+        event["configuration"]["watch"],
+        journal=wired.journal,
+        balancer=wired.balancer,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+ACTIONS = {"aim": aim, "swap": move}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    return dispatch(event, ACTIONS)

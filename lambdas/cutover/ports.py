@@ -1,0 +1,328 @@
+"""What the steps need of the world: narrow interfaces, and the plain values that cross them.
+
+Every implementation maps its own errors to those of `cutover.domain.errors`: a step never sees a client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from cutover.domain.colours import Weights
+from cutover.domain.environment import Targets
+from cutover.domain.health import Target
+from cutover.domain.indexes import Index
+from cutover.domain.lock import Lock
+from cutover.domain.records import Item, Key
+
+
+class Clock(Protocol):
+    """The only way to the time. `monotonic` counts seconds from nowhere in particular."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Change:
+    """One item's part of a write: `put` replaces it, `update` sets the given fields, `check` only looks.
+
+    `expect`: fields that must have these values at that moment. `absent`: the item must not be there.
+    """
+
+    how: Literal["put", "update", "check"]
+    key: Key
+    values: Item = field(default_factory=dict)
+    expect: Item = field(default_factory=dict)
+    absent: bool = False
+
+
+class Journal(Protocol):
+    """The memory of an environment."""
+
+    def read(self, key: Key) -> Item | None:
+        """The item as it is now (a consistent read)."""
+
+    def write(self, changes: Sequence[Change], *, lock: Lock | None = None) -> None:
+        """All or nothing. Raises LockLostError if `lock` is not the lock's holder and fence any more, and
+        ConflictError if an expectation does not hold."""
+
+
+class Configuration(Protocol):
+    """The environment's settings, as they were installed with the control plane."""
+
+    def read(self) -> Mapping[str, Any]: ...
+
+
+class Events(Protocol):
+    """The product's own event bus."""
+
+    def publish(self, kind: str, detail: Mapping[str, Any]) -> None: ...
+
+
+class Executions(Protocol):
+    """Executions of the state machine, by ARN."""
+
+    def runs(self, arn: str) -> bool: ...
+    def stop(self, arn: str, cause: str) -> None: ...
+
+
+class LoadBalancer(Protocol):
+    """Listeners and target groups."""
+
+    def weights(self, listener: str, targets: Targets) -> Weights: ...
+
+    def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
+        """One change of the listener; stickiness of target groups goes off, for it would override weights."""
+
+    def health(self, target_group: str) -> Sequence[Target]: ...
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack as CloudFormation has it; `outputs` by their names."""
+
+    status: str
+    reason: str
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StackResource:
+    logical_id: str
+    type: str
+    status: str
+    reason: str = ""
+
+
+class Stacks(Protocol):
+    def stack(self) -> Stack | None:
+        """None when there is no such stack."""
+
+    def resources(self) -> Sequence[StackResource]: ...
+
+    def first_failure(self) -> str | None:
+        """The words of the first resource that failed in the stack's latest operation."""
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """`changes` are plain: action, logical_id, type, replacement, scope."""
+
+    name: str
+    status: str
+    execution_status: str
+    reason: str
+    changes: Sequence[Mapping[str, Any]]
+
+
+class ChangeSets(Protocol):
+    def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
+        """Does nothing when a change set of this name exists."""
+
+    def find(self, name: str) -> ChangeSet | None: ...
+    def execute(self, name: str) -> None: ...
+    def delete(self, name: str) -> None: ...
+
+
+class Inventory(Protocol):
+    """How the environment's data stores stand, in their services' own words; None when there is no such
+    thing."""
+
+    def database(self, cluster: str) -> str | None: ...
+    def cache(self, group: str) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Group:
+    """An Auto Scaling group: instances in service, and how many are wanted."""
+
+    instances: Sequence[str]
+    desired: int
+
+
+class Instances(Protocol):
+    def group(self, name: str) -> Group | None: ...
+
+
+class Registry(Protocol):
+    """The image repository."""
+
+    name: str
+    uri: str
+
+    def digest(self, *, tag: str | None = None, digest: str | None = None) -> str | None:
+        """The digest of the image with that tag or digest; None when there is none."""
+
+
+class Sources(Protocol):
+    """The artifacts bucket."""
+
+    def holds(self, key: str) -> bool: ...
+
+    def location(self, key: str) -> str:
+        """As CodeBuild takes it: BUCKET/KEY."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command on one instance; `status` is Systems Manager's word, `output` the script's last words."""
+
+    instance: str
+    status: str
+    output: str = ""
+
+
+class RunCommand(Protocol):
+    def send(
+        self, document: str, instances: Sequence[str], parameters: Mapping[str, str], comment: str
+    ) -> str:
+        """The command's id. Raises NotReachableError while an instance has not reported to Systems
+        Manager."""
+
+    def invocations(self, command: str) -> Sequence[Invocation]: ...
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """`state` is OK, ALARM or INSUFFICIENT_DATA."""
+
+    name: str
+    state: str
+    changed_at: datetime
+    description: str
+
+
+class Alarms(Protocol):
+    def find(self, names: Sequence[str]) -> Sequence[Alarm]: ...
+
+    def dashboard(self, name: str) -> str | None:
+        """The dashboard's body."""
+
+
+@dataclass(frozen=True)
+class IngressRule:
+    """Who may come in where. `protocol` is tcp, udp, icmp or -1 for all; `sources` are CIDRs and groups."""
+
+    group: str
+    protocol: str
+    first_port: int
+    last_port: int
+    sources: Sequence[str]
+
+
+class Network(Protocol):
+    def ingress(self, listener: str) -> Sequence[IngressRule]:
+        """Every ingress rule of every security group in the VPC of the listener's load balancer."""
+
+
+class Secrets(Protocol):
+    def read(self, name: str) -> Mapping[str, str]:
+        """A JSON secret."""
+
+
+class Database(Protocol):
+    """The schema and the accounts of the environment's database."""
+
+    def ensure_user(self, name: str, password: str) -> str:
+        """readWrite on the database and nothing else; returns created or updated."""
+
+    def indexes(self, collection: str) -> Sequence[Index]: ...
+
+    def create_index(self, index: Index) -> None:
+        """In the background. Raises ServiceRefusedError for duplicates under a unique index."""
+
+    def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
+        """By its _id; what is there stays as it is. True if it was inserted."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How the server would answer a query: the stages of its winning plan, from the outside in."""
+
+    stages: Sequence[str]
+    index: str | None
+
+
+class Queries(Protocol):
+    """The questions which the query check asks."""
+
+    def sample(self, collection: str) -> Mapping[str, Any] | None: ...
+    def explain(
+        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]]
+    ) -> Explained: ...
+
+    def milliseconds(
+        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]], times: int
+    ) -> Sequence[float]: ...
+
+    def connections(self) -> tuple[int, int] | None:
+        """(in use, the most there may be); None when the server does not tell."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    milliseconds: float
+
+    def json(self) -> Any:
+        """The body, or None when it is no JSON."""
+        import json  # noqa: PLC0415  only answers that are asked for it pay for it
+
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """How a TLS handshake went. `accepted` is None when it could not even be tried."""
+
+    accepted: bool | None
+    detail: str
+
+
+class Http(Protocol):
+    """The service as a client outside sees it: through the balancer, under its domain's name and
+    certificate."""
+
+    def request(
+        self,
+        method: str,
+        port: int,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        upload: tuple[str, bytes] | None = None,
+    ) -> Answer:
+        """On a connection of its own. `upload` is (file name, content). Raises NotReachableError."""
+
+    def handshake(self, port: int, lowest: str, highest: str) -> Handshake:
+        """Offer TLS from `lowest` to `highest` ("1.0", "1.1", "1.2", "1.3") and nothing else."""
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load run saw. Latency counts from the scheduled time; `lag_p95_ms` is the client's own doing."""
+
+    requests: int
+    failed: int
+    seconds: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    lag_p95_ms: float
+
+
+class Load(Protocol):
+    def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
+        """Raises NotReachableError when nothing answers at all."""

@@ -1,0 +1,50 @@
+"""The alarms that will guard the new release, and the dashboard that shows it, are there (requirement C4)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cutover.domain.alarms import alarm_names, read_note
+from cutover.domain.colours import Colour
+from cutover.domain.environment import Environment
+from cutover.domain.errors import InvalidInputError
+from cutover.domain.gates import Gate, Persona, Subject
+from cutover.domain.records import Deployment
+from cutover.ports import Alarm, Alarms
+
+ALARMS, DASHBOARD = Subject("D1", Persona.RELIABILITY), Subject("C4b", Persona.RELIABILITY)
+
+
+def check_monitoring(
+    deployment: Deployment, environment: Environment, colour: Colour, dashboard: str, *, alarms: Alarms
+) -> dict[str, Any]:
+    names = alarm_names(deployment.environment, colour)
+    found = {alarm.name: alarm for alarm in alarms.find(names)}
+    gates = [_alarm(name, found.get(name), environment, colour) for name in names]
+    gates.append(_dashboard(dashboard, alarms.dashboard(dashboard)))
+    return {"gates": [gate.as_json() for gate in gates]}
+
+
+def _alarm(name: str, alarm: Alarm | None, environment: Environment, colour: Colour) -> Gate:
+    title, wanted = f"Alarm {name}", f"guards {colour} and knows where to roll back to"
+    if alarm is None:
+        return ALARMS.judge(title, False, found="there is none", wanted=wanted)
+    try:
+        note = read_note(alarm.description)
+    except InvalidInputError as error:
+        return ALARMS.judge(title, False, found=str(error), wanted=wanted)
+    right = note.colour is colour and note.targets == environment.targets
+    found = f"guards {note.colour}, {alarm.state}" + ("" if right else ", with another environment's targets")
+    return ALARMS.judge(title, right, found=found, wanted=wanted)
+
+
+def _dashboard(name: str, body: str | None) -> Gate:
+    wanted = "at least one widget"
+    if body is None:
+        return DASHBOARD.judge(f"Dashboard {name}", False, found="there is none", wanted=wanted)
+    try:
+        widgets = len(json.loads(body).get("widgets", []))
+    except (ValueError, AttributeError):
+        widgets = 0
+    return DASHBOARD.judge(f"Dashboard {name}", widgets > 0, found=f"{widgets} widgets", wanted=wanted)

@@ -1,0 +1,97 @@
+"""Ask CloudFormation what it would change, without letting it move traffic.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.environment import Environment, snake_case
+from cutover.domain.errors import ChangeSetFailedError, StackFailedError
+from cutover.domain.records import Deployment
+from cutover.ports import ChangeSet, ChangeSets, LoadBalancer, Stack, Stacks
+
+# What a first environment starts with: requests to blue, tests to green.
+FIRST_LIVE, FIRST_TEST = Weights.all_on(Colour.BLUE), Weights.all_on(Colour.GREEN)
+# CloudFormation words an empty change set in one of these two ways.
+NOTHING = ("didn't contain changes", "No updates are to be performed")
+# A stack in one of these can't be changed; a person has to look first.
+STUCK = {
+    "ROLLBACK_COMPLETE": "its first creation failed; see its events, then delete the stack and deploy again",
+    "ROLLBACK_FAILED": "its first creation failed and was not cleaned up; delete the stack and deploy again",
+    "CREATE_FAILED": "its first creation failed; delete the stack and deploy again",
+    "DELETE_FAILED": "it could not be deleted; delete it again, keeping what can't go",
+    "UPDATE_FAILED": "an update stopped half-way; roll it back with `aws cloudformation rollback-stack`",
+    "UPDATE_ROLLBACK_FAILED": "go on with `aws cloudformation continue-update-rollback`",
+}
+
+
+def change_set_name(deployment: Deployment) -> str:
+    return f"cutover-{deployment.id}"
+
+
+def is_empty(change_set: ChangeSet) -> bool:
+    return change_set.status == "FAILED" and any(words in change_set.reason for words in NOTHING)
+
+
+def outputs_of(stack: Stack) -> dict[str, str]:
+    """The stack's outputs under the names that payloads use."""
+    return {snake_case(name): value for name, value in stack.outputs.items()}
+
+
+def prepare_change_set(
+    deployment: Deployment, *, stacks: Stacks, change_sets: ChangeSets, balancer: LoadBalancer
+) -> dict[str, Any]:
+    """{status: ready | preparing, change_set}. Every attempt looks first and creates only what is not there,
+    so it
+    serves as the first call and as the look afterwards.
+
+    The stack may not exist, or be in review (left by a plan of a first deployment), or be busy with an
+    operation
+    that an abandoned deployment began: that one is waited for.
+    """
+    name = change_set_name(deployment)
+    stack = stacks.stack()
+    if stack is not None and stack.status in STUCK:
+        reason = f" ({stack.reason})" if stack.reason else ""
+        raise StackFailedError(f"the environment's stack is {stack.status}{reason}: {STUCK[stack.status]}")
+    found = change_sets.find(name) if stack is not None else None
+    if found is not None:
+        return _answer(found)
+    new = stack is None or stack.status == "REVIEW_IN_PROGRESS"
+    if stack is not None and not new and stack.status.endswith("_IN_PROGRESS"):
+        return {"status": "preparing", "change_set": None, "waiting_for": f"the stack is {stack.status}"}
+    change_sets.create(name, new_stack=new, parameters=_weights(None if new else stack, balancer))
+    return {"status": "preparing", "change_set": None, "waiting_for": "CloudFormation computes the changes"}
+
+
+def _answer(change_set: ChangeSet) -> dict[str, Any]:
+    empty = is_empty(change_set)
+    if change_set.status == "FAILED" and not empty:
+        raise ChangeSetFailedError(f"change set {change_set.name}: {change_set.reason}")
+    if change_set.status != "CREATE_COMPLETE" and not empty:
+        return {
+            "status": "preparing",
+            "change_set": None,
+            "waiting_for": f"the change set is {change_set.status}",
+        }
+    changes = [] if empty else list(change_set.changes)
+    return {"status": "ready", "change_set": {"name": change_set.name, "empty": empty, "changes": changes}}
+
+
+def _weights(stack: Stack | None, balancer: LoadBalancer) -> Mapping[str, str]:
+    """Live weights belong to the deployment, never to the template: an existing listener's own go back in."""
+    live, test = FIRST_LIVE, FIRST_TEST
+    if stack is not None:
+        environment = Environment.read(outputs_of(stack))
+        live = balancer.weights(environment.listener_arn, environment.targets)
+        test = balancer.weights(environment.test_listener_arn, environment.targets)
+    return {
+        "BlueWeight": str(live.blue),
+        "GreenWeight": str(live.green),
+        "TestBlueWeight": str(test.blue),
+        "TestGreenWeight": str(test.green),
+    }

@@ -1,0 +1,50 @@
+"""Prove the data plane: answers through the balancer carry the new version, N in a row.
+
+A listener that has been modified is not yet a balancer that routes: weights take a moment to reach every
+node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cutover.domain.errors import DataPlaneNotProvedError, NotReachableError
+from cutover.domain.times import text
+from cutover.ports import Clock, Http
+
+PATH = "/api/health"
+VERSION_HEADER = "x-release-version"
+PAUSE_SECONDS = 0.1
+LONGEST_SECONDS = 90.0
+
+
+def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) -> dict[str, Any]:
+    """{first_answer_at, answers, tries}: the first of the N answers in a row. Each is asked for on a
+    connection of
+    its own, so that the balancer decides anew.
+
+    Raises DataPlaneNotProvedError after LONGEST_SECONDS, with the last thing that was seen instead.
+    """
+    began = clock.monotonic()
+    row, tries, first, seen = 0, 0, "", "nothing"
+    while clock.monotonic() - began < LONGEST_SECONDS:
+        tries += 1
+        try:
+            answer = http.request("GET", port, PATH)
+            found, seen = (
+                answer.headers.get(VERSION_HEADER),
+                f"{answer.status} from {answer.headers.get(VERSION_HEADER)}",
+            )
+        except NotReachableError as error:
+            found, seen = None, str(error)
+        if found != version:
+            row = 0
+            clock.sleep(PAUSE_SECONDS)
+            continue
+        row += 1
+        first = text(clock.now()) if row == 1 else first
+        if row >= answers:
+            return {"first_answer_at": first, "answers": row, "tries": tries, "version": version}
+    raise DataPlaneNotProvedError(
+        f"{answers} answers in a row of version {version} were not seen in {tries} tries; the last was {seen}"
+    )

@@ -1,0 +1,87 @@
+"""Read the environment back after CloudFormation has settled: every resource, and what it does (requirement
+C1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cutover.domain.environment import Environment
+from cutover.domain.errors import CutoverError, StackFailedError
+from cutover.domain.gates import Gate, Persona, Subject
+from cutover.ports import Instances, Inventory, LoadBalancer, Stacks
+from cutover.steps.prepare_change_set import outputs_of
+
+SUBJECT = Subject("C1", Persona.RELIABILITY)
+AVAILABLE = "available"
+
+
+def verify_resources(
+    name: str, *, stacks: Stacks, balancer: LoadBalancer, instances: Instances, inventory: Inventory
+) -> dict[str, Any]:
+    """{environment: the outputs, gates}. `name` is the cluster's and the cache's: cutover-ENVIRONMENT.
+
+    What can't be read is Inconclusive, and closes the phase as a failure would.
+    """
+    stack = stacks.stack()
+    if stack is None:
+        raise StackFailedError("the environment's stack is gone")
+    environment = Environment.read(outputs_of(stack))
+    listeners = (("listener", environment.listener_arn), ("test listener", environment.test_listener_arn))
+    gates = [
+        _reading("Every resource of the stack is complete", "all complete", lambda: _resources(stacks)),
+        *(
+            _reading(
+                f"The {what} forwards to both colours",
+                "blue and green, all weight on one",
+                lambda arn=arn: _listener(arn, environment, balancer),  # type: ignore[misc]
+            )
+            for what, arn in listeners
+        ),
+        *(
+            _reading(
+                f"The {colour} group has its instances",
+                "as many in service as desired, at least 1",
+                lambda group=group: _group(group, instances),  # type: ignore[misc]
+            )
+            for colour, group in (("blue", environment.blue_group), ("green", environment.green_group))
+        ),
+        _reading("The database is available", AVAILABLE, lambda: _state(inventory.database(name))),
+        _reading("The cache is available", AVAILABLE, lambda: _state(inventory.cache(name))),
+    ]
+    return {"environment": environment.as_json(), "gates": [gate.as_json() for gate in gates]}
+
+
+Finding = tuple[bool, str, int]
+
+
+def _reading(name: str, wanted: str, look: Callable[[], Finding]) -> Gate:
+    try:
+        passed, found, samples = look()
+    except CutoverError as error:
+        return SUBJECT.inconclusive(name, found=f"it can't be read: {error}", wanted=wanted)
+    return SUBJECT.judge(name, passed, found=found, wanted=wanted, samples=samples)
+
+
+def _resources(stacks: Stacks) -> Finding:
+    resources = stacks.resources()
+    open_ends = [r for r in resources if not r.status.endswith("_COMPLETE") or r.status.startswith("DELETE")]
+    shown = ", ".join(f"{r.logical_id} {r.status}" for r in open_ends[:5])
+    return not open_ends, shown or f"{len(resources)} complete", len(resources)
+
+
+def _listener(arn: str, environment: Environment, balancer: LoadBalancer) -> Finding:
+    weights = balancer.weights(arn, environment.targets)
+    return weights.only is not None, str(weights), 1
+
+
+def _group(name: str, instances: Instances) -> Finding:
+    group = instances.group(name)
+    if group is None:
+        return False, f"there is no group {name}", 1
+    there = len(group.instances)
+    return there >= max(1, group.desired), f"{there} of {group.desired} in service", 1
+
+
+def _state(state: str | None) -> Finding:
+    return state == AVAILABLE, state or "there is none", 1
