@@ -121,6 +121,15 @@ def cadence(period: int, evaluation_periods: int = 1) -> int:
     return 3600 if period * evaluation_periods > 86400 else 60
 
 
+def next_due(done: int, now: int, step: int) -> int:
+    """The next moment to evaluate at after `done`: a multiple of `step` (all in CloudWatch seconds).
+
+    Of several that passed while nobody evaluated (the machine slept) it is the last: alarms look at the
+    present, not at what they would have said.
+    """
+    return max(done - done % step + step, now - now % step)
+
+
 def window_starts(end: int, period: int, evaluation_periods: int) -> tuple[int, ...]:
     """The starts of the periods an evaluation at `end` looks at, oldest first.
 

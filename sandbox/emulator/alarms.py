@@ -22,7 +22,7 @@ from ministack.services import cloudwatch
 from ministack.services.cloudformation import provisioners
 
 from sandbox.alarms.definition import AlarmDefinition, AlarmError, from_request
-from sandbox.alarms.evaluation import State
+from sandbox.alarms.evaluation import State, next_due
 from sandbox.alarms.queries import QueryError, boolean
 from sandbox.emulator.alarm_events import StateChange, act, emit, state_of
 from sandbox.emulator.aws_query import Epoch, Response, error, request, response
@@ -159,13 +159,10 @@ class Alarms:
             done = due
 
     def _next_due(self, done: int) -> int:
-        """The next moment after `done` (CloudWatch seconds) at which a period of some alarm closes.
-
-        Moments that were missed while the machine slept are left out.
-        """
+        """The next moment after `done` (CloudWatch seconds) at which some alarm is evaluated."""
         step = min((each.cadence for _, each in self._all()), default=60)
         now = math.floor(self.kept.clock.to_cloudwatch(time.time() - self._settling))
-        return max(done - done % step + step, now - now % step)
+        return next_due(done, now, step)
 
     def _all(self) -> list[tuple[dict[str, Any], AlarmDefinition]]:
         """The alarms that can be evaluated, each with its definition."""
@@ -277,11 +274,10 @@ def _replace_configuration(context: Context, alarms: Alarms) -> None:
         if is_cbor or is_json:
             selected: Response = describe(params, data, is_cbor, is_json)
             return selected
-        status, headers, body = describe({}, asked, False, True)
+        status, _, body = describe({}, asked, False, True)
         if status != 200:
             failure = json.loads(body)
             return error(failure["__type"], failure["message"], is_cbor, is_json)
-        del headers
         answer = json.loads(body)
         for kind in ("MetricAlarms", "CompositeAlarms"):
             answer[kind] = [_with_timestamps(each) for each in answer[kind]]

@@ -19,6 +19,7 @@ from sandbox.alarms.evaluation import (
     cadence,
     decide,
     evaluation_range,
+    next_due,
     window_starts,
 )
 
@@ -162,6 +163,16 @@ def test_short_periods_are_evaluated_every_ten_seconds_and_long_ones_every_minut
     assert cadence(3600, 48) == 3600
 
 
+def test_the_next_evaluation_is_when_the_next_period_closes() -> None:
+    assert next_due(done=100, now=100, step=60) == 120
+    assert next_due(done=120, now=121, step=60) == 180
+    assert next_due(done=100, now=101, step=10) == 110
+
+
+def test_an_evaluation_after_a_long_sleep_is_of_the_present() -> None:
+    assert next_due(done=120, now=1000, step=60) == 960
+
+
 START = datetime(2019, 10, 2, 16, 57, tzinfo=UTC)
 
 
@@ -199,6 +210,13 @@ def test_the_reason_lists_the_telling_data_points_newest_first() -> None:
         "Threshold Crossed: 2 out of the last 3 datapoints [0.0 (02/10/19 17:01:00), 0.0 "
         "(02/10/19 17:00:00)] "
         "were not greater than the threshold (5.0) (minimum 2 datapoints for ALARM -> OK transition)."
+    )
+
+
+def test_the_reason_tells_how_many_good_data_points_end_an_alarm() -> None:
+    assert words("0 X X X 0", rule_of(3, 3, MissingData.MISSING), ALARM) == (
+        "Threshold Crossed: 1 out of the last 3 datapoints [0.0 (02/10/19 17:01:00)] was not greater than the "
+        "threshold (5.0) (minimum 1 datapoint for ALARM -> OK transition)."
     )
 
 

@@ -67,6 +67,8 @@ def test_percentiles_need_raw_data() -> None:
     same.add_set(StatisticSet(4, 20, 5, 5))
     assert statistic(differing, "p95") is None
     assert statistic(same, "p95") == 5.0
+    differing.add(7.0)
+    assert statistic(differing, "p95") is None
     assert statistic(samples(-1.0, 3.0), "p95") is None
 
 
