@@ -183,7 +183,7 @@ def _release(names: Names) -> FunctionSpec:
             _images(names),
             Statement(["autoscaling:DescribeAutoScalingGroups", "elasticloadbalancing:DescribeTargetHealth"]),
             *_send_command(names),
-            Statement(["ssm:ListCommandInvocations"]),
+            Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
         ],
         environment={"REPOSITORY": names.repository, "REPOSITORY_URI": names.repository_uri},
     )
@@ -229,8 +229,8 @@ def _rollback(names: Names) -> FunctionSpec:
         name="rollback",
         purpose="Moves the traffic back",
         timeout_seconds=60,
-        # Lambda's share of a CPU grows with memory up to 1769 MB: more memory is a shorter cold start, and this
-        # function's cold start is part of every rollback. For the same reason it has no layer and no tracing.
+        # Memory buys CPU, up to a whole one at 1769 MB, and so a shorter cold start, which is part of every
+        # rollback. For the same reason it has no layer and no tracing.
         memory_mb=1769,
         statements=[
             _writes(names, "DeleteItem"),
