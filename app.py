@@ -1,4 +1,4 @@
-"""The CDK app: reads config/, builds one control plane for each environment. No account, git or network is asked.
+"""The CDK app: reads config/, builds a control plane for each environment; asks no account, git or network.
 
 `cdk synth` builds all environments; `-c environment=NAME` narrows it to one, which is quicker.
 """

@@ -11,7 +11,10 @@ from stacks.naming import Names
 
 
 def build() -> None:
-    """Synthesise the environment that the context names (`-c environment=NAME`), else all; ConfigurationError."""
+    """Synthesise the environment that the context names (`-c environment=NAME`), else all.
+
+    Raises ConfigurationError before anything is built.
+    """
     app = cdk.App(analytics_reporting=False, tree_metadata=False)
     chosen = app.node.try_get_context("environment")
     # All are read before one is built: a mistake costs a second, not a synthesis.

@@ -1,7 +1,7 @@
 """The names of everything, in one place.
 
-Both halves use them: the control plane's policies name what the environment's template has yet to create, so a
-name is decided here and nowhere else. Names begin with `cutover-ENVIRONMENT`.
+Both halves use them: the control plane's policies name what the environment's template has yet to create, so
+a name is decided here and nowhere else. Names begin with `cutover-ENVIRONMENT`.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Names:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def global_arn(self, service: str, resource: str) -> str:
-        """The ARN of a resource of a service without regions, like IAM's roles and CloudWatch's dashboards."""
+        """The ARN of what belongs to no region, like IAM's roles and CloudWatch's dashboards."""
         return f"arn:aws:{service}::{self.account}:{resource}"
 
     def role_arn(self, suffix: str) -> str:

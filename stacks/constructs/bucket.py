@@ -61,7 +61,6 @@ def private_bucket(
         else None,
     )
     bucket.apply_removal_policy(cdk.RemovalPolicy.RETAIN if keep else cdk.RemovalPolicy.DESTROY)
-    arn = f"arn:aws:s3:::{name}"
     policy = s3.CfnBucketPolicy(
         scope,
         f"{id}Policy",
@@ -72,9 +71,9 @@ def private_bucket(
                 {
                     "Sid": "OnlyTls",
                     "Effect": "Deny",
-                    "Principal": "*",
+                    "Principal": {"AWS": "*"},
                     "Action": "s3:*",
-                    "Resource": [arn, f"{arn}/*"],
+                    "Resource": [bucket.attr_arn, f"{bucket.attr_arn}/*"],
                     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                 },
                 *statements,

@@ -40,7 +40,7 @@ def code_asset(scope: Construct, source: str) -> assets.Asset:
 
 
 def layer(scope: Construct, name: str) -> lambda_.LayerVersion:
-    """The layer with lambdas/requirements.txt. Its hash is that file's, so that an unchanged one is not rebuilt."""
+    """The layer with lambdas/requirements.txt; its hash is that file's: an unchanged one is not rebuilt."""
     return lambda_.LayerVersion(
         scope,
         "Libraries",
@@ -87,7 +87,7 @@ def content_hash(files: Iterable[Path], *, salt: str = "") -> str:
 
 
 def install_command(requirements: Path, target: Path) -> list[str]:
-    """uv when it is there, because it takes a second; else pip. Wheels for Lambda's platform only, in both."""
+    """uv when it is there, because it takes a second; else pip. Both take wheels for Lambda only."""
     common = [
         "--quiet",
         "--target",

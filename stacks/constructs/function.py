@@ -77,8 +77,8 @@ def make_function(
 ) -> Function:
     """Make cutover-ENV-NAME with the handler cutover.handlers.NAME.handler.
 
-    Tracing writes segments on the way out of each call, so a function whose speed is the promise (the rollback)
-    asks to be left untraced.
+    Tracing writes segments on the way out of each call, so a function whose speed is the promise (the
+    rollback) asks to be left untraced.
     """
     here = Construct(scope, spec.name.capitalize())
     name = names.named(spec.name)

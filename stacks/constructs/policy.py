@@ -1,4 +1,4 @@
-"""Roles and their statements: explicit actions on named resources, nothing managed by AWS, nothing implied."""
+"""Roles and their statements: explicit actions on named resources, nothing managed, nothing implied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ WITHOUT_RESOURCE = frozenset(
         "xray:PutTelemetryRecords",
         "xray:GetSamplingRules",
         "xray:GetSamplingTargets",
-        # The network interfaces of a function in a VPC: AWS names no resource it could be narrowed to at creation.
+        # The network interfaces of a function in a VPC: at creation there is no resource to narrow it to.
         "ec2:CreateNetworkInterface",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSubnets",
@@ -140,15 +140,22 @@ def role(
             )
         ],
     )
-    wide = [s for s in statements if any("*" in str(resource) for resource in s.resources)]
-    if wide:
-        actions = ", ".join(action for statement in wide for action in statement.actions)
-        acknowledge(
-            made,
-            "AwsSolutions-IAM5",
-            f"Narrowed as far as AWS allows or as names of unborn resources reach ({purpose}): {actions}",
+    for resource, actions in _open_resources(statements).items():
+        reason = (
+            "these actions take no resource" if resource == "*" else "what stands for the * has no name yet"
         )
+        acknowledge(made, f"AwsSolutions-IAM5[Resource::{resource}]", f"{purpose}; {reason}: {actions}")
     return made
+
+
+def _open_resources(statements: Sequence[Statement]) -> dict[str, str]:
+    """The resources with a wildcard in them, and the actions that are allowed there."""
+    found: dict[str, list[str]] = {}
+    for statement in statements:
+        for resource in statement.resources:
+            if "*" in resource:
+                found.setdefault(resource, []).extend(statement.actions)
+    return {resource: ", ".join(actions) for resource, actions in found.items()}
 
 
 def _document(statement: Statement) -> dict[str, Any]:

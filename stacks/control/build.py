@@ -1,4 +1,4 @@
-"""Where images come from: the bucket of sources, the project that builds them, the repository that keeps them."""
+"""Where images come from: the bucket of sources, the project that builds, the repository that keeps."""
 
 import json
 from pathlib import Path

@@ -75,7 +75,7 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
                 {
                     "Sid": "OnlyTls",
                     "Effect": "Deny",
-                    "Principal": "*",
+                    "Principal": {"AWS": "*"},
                     "Action": "sqs:*",
                     "Resource": queue.attr_arn,
                     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
@@ -121,7 +121,7 @@ def dead_letters(names: Names) -> Statement:
 def nightly(
     scope: Construct, names: Names, window: Window, plan: Nightly, machine_arn: str
 ) -> scheduler.CfnSchedule:
-    """The nightly run at the window's start (requirement H3), off unless the configuration says what to deploy."""
+    """The nightly run at the window's start (requirement H3), off unless configured to deploy something."""
     here = Construct(scope, "Nightly")
     its_role = role(
         here,

@@ -12,7 +12,7 @@ from stacks.naming import Names
 
 
 def journal(scope: Construct, names: Names, *, keep: bool) -> dynamodb.CfnTable:
-    """The table cutover-ENV-journal, on demand: a deployment writes a hundred items, then nothing for days."""
+    """The table cutover-ENV-journal, on demand: a hundred items a deployment, then nothing for days."""
     table = dynamodb.CfnTable(
         scope,
         "Journal",

@@ -1,7 +1,7 @@
-"""The role that CloudFormation takes on for the environment's stack, so that no function may create infrastructure.
+"""The role that CloudFormation takes on for the environment's stack: no function may create infrastructure.
 
-Names narrow it wherever a service has names. EC2's network resources have none before they are born; there it is
-narrowed to this account and region.
+Names narrow it wherever a service has names. EC2's network resources have none before they are born; there it
+is narrowed to this account and region.
 """
 
 from aws_cdk import aws_iam as iam

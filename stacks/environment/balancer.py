@@ -1,7 +1,7 @@
-"""The front door: load balancer, certificate, two target groups, the live and the test listener (requirement B7).
+"""The front door (requirement B7): load balancer, certificate, target groups, the live and the test listener.
 
-The weights are the template's parameters and belong to the deployments: the provision step passes what it reads from
-the listeners, so that no change of infrastructure moves traffic.
+The weights are the template's parameters and belong to the deployments: the provision step passes what it
+reads from the listeners, so that no change of infrastructure moves traffic.
 """
 
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ def balancer(
     scope: Construct,
     names: Names,
     configuration: Configuration,
+    *,
     network: Network,
     groups: SecurityGroups,
     data: Data,
-    *,
     live: Weights,
     test: Weights,
 ) -> Balancer:
@@ -69,7 +69,7 @@ def balancer(
                 ("access_logs.s3.bucket", data.logs_bucket),
                 ("access_logs.s3.prefix", "balancer"),
                 ("deletion_protection.enabled", str(configuration.database.deletion_protection).lower()),
-                # Shorter than the backend's own keep-alive, so that it is never the target that hangs up first.
+                # Shorter than the backend's own keep-alive: never is it the target that hangs up first.
                 ("idle_timeout.timeout_seconds", "60"),
                 ("routing.http.drop_invalid_header_fields.enabled", "true"),
             )
@@ -150,7 +150,7 @@ def _target_group(
 
 
 def _certificate(scope: Construct, domain: str, hosted_zone_id: str | None) -> str:
-    """A certificate by DNS validation: Route 53 answers by itself, elsewhere a person adds the record ACM shows."""
+    """A certificate by DNS: Route 53 answers by itself, elsewhere a person adds the record ACM shows."""
     return acm.CfnCertificate(
         scope,
         "Certificate",

@@ -23,8 +23,8 @@ DOCUMENTDB_VERSION = "5.0.0"
 REDIS_VERSION = "7.1"
 BACKUP_DAYS = 7
 LOG_DAYS = 90
-# The load balancer's log delivery; it is what every region writes with that has no account of its own for it, and
-# ap-northeast-2's own account is accepted by the policy beside it.
+# The accounts that the load balancer's access logs come from in older regions; newer ones, and in time all,
+# write as the log delivery service.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
 LOG_WRITERS = {"ap-northeast-2": "600734575887"}
 
@@ -47,14 +47,17 @@ def data(
     scope: Construct,
     names: Names,
     configuration: Configuration,
+    *,
     network: Network,
     groups: SecurityGroups,
 ) -> Data:
     """Make the stores and their secrets."""
     here = Construct(scope, "Data")
     secrets = _secrets(here, names)
-    cluster = _database(here, names, configuration, network, groups, secrets["database-admin"].ref)
-    cache = _cache(here, names, configuration, network, groups, secrets["redis"].ref)
+    cluster = _database(
+        here, names, configuration, network=network, groups=groups, admin=secrets["database-admin"].ref
+    )
+    cache = _cache(here, names, configuration, network=network, groups=groups, token=secrets["redis"].ref)
     keep = configuration.database.deletion_protection
     logs = _logs_bucket(here, names, keep=keep)
     files = private_bucket(
@@ -127,7 +130,7 @@ def _secret(
     acknowledge(
         secret,
         "AwsSolutions-SMG4",
-        "A rotation that the running containers do not hear of would cut them off; a release rotates it on purpose",
+        "A rotation that running containers do not hear of would cut them off",
     )
     return secret
 
@@ -136,6 +139,7 @@ def _database(
     scope: Construct,
     names: Names,
     configuration: Configuration,
+    *,
     network: Network,
     groups: SecurityGroups,
     admin: str,
@@ -177,6 +181,12 @@ def _database(
     acknowledge(
         cluster, "AwsSolutions-DOC3", "The user's name is generated into the secret and resolved from it"
     )
+    acknowledge(
+        cluster, "AwsSolutions-DOC2", "The group admits two others; another port would hide, not protect"
+    )
+    for event in ("authenticate", "createIndex", "dropCollection"):
+        reason = "The parameter audit_logs is on, and the audit log that is exported holds these events"
+        acknowledge(cluster, f"AwsSolutions-DOC5[LogExport::{event}]", reason)
     kept = configuration.database.deletion_protection
     cluster.apply_removal_policy(cdk.RemovalPolicy.SNAPSHOT if kept else cdk.RemovalPolicy.DESTROY)
     zones = configuration.availability_zones
@@ -199,6 +209,7 @@ def _cache(
     scope: Construct,
     names: Names,
     configuration: Configuration,
+    *,
     network: Network,
     groups: SecurityGroups,
     token: str,
@@ -283,8 +294,8 @@ def _field(secret: str, key: str = "") -> str:
 def service_windows(window: Window) -> tuple[str, str]:
     """DocumentDB's daily backup and weekly maintenance windows, in UTC as the API takes them.
 
-    The daily backup runs in the hour when the weekly one begins, and is over before deployments begin; maintenance
-    waits for both windows of that day to end. (hh24:mi-hh24:mi, ddd:hh24:mi-ddd:hh24:mi)
+    The daily backup runs in the hour when the weekly one begins, and is over before deployments begin;
+    maintenance waits for both windows of that day to end. (hh24:mi-hh24:mi, ddd:hh24:mi-ddd:hh24:mi)
     """
     backup = window.backup
     begin = _utc(backup.day, backup.start, window.timezone)

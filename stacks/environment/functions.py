@@ -1,4 +1,4 @@
-"""The functions that must stand inside the network: the database and the test listener are reached from there only."""
+"""The functions inside the network: only from there are the database and the test listener reached."""
 
 from constructs import Construct
 
@@ -17,6 +17,7 @@ def environment_functions(
     names: Names,
     configuration: Configuration,
     code: Code,
+    *,
     network: Network,
     groups: SecurityGroups,
     data: Data,

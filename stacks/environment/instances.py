@@ -26,6 +26,7 @@ def instances(
     scope: Construct,
     names: Names,
     configuration: Configuration,
+    *,
     network: Network,
     groups: SecurityGroups,
     data: Data,
@@ -33,7 +34,7 @@ def instances(
 ) -> None:
     """Make both groups. They stay as large as they are: a release needs every one of its instances."""
     here = Construct(scope, "Instances")
-    template = _launch_template(here, names, configuration, groups, data, front)
+    template = _launch_template(here, names, configuration, groups=groups, data=data, front=front)
     for colour in COLOURS:
         count = str(configuration.backend.instances_per_colour)
         group = autoscaling.CfnAutoScalingGroup(
@@ -75,6 +76,7 @@ def _launch_template(
     scope: Construct,
     names: Names,
     configuration: Configuration,
+    *,
     groups: SecurityGroups,
     data: Data,
     front: Balancer,
@@ -97,8 +99,8 @@ def _launch_template(
         "Template",
         launch_template_name=names.named("backend"),
         launch_template_data=data_type.LaunchTemplateDataProperty(
-            # EC2 itself resolves the parameter when it starts an instance, so that a new image is no change of
-            # the template. https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
+            # EC2 itself resolves the parameter when it starts an instance: a new image changes no template.
+            # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
             image_id=ami if ami.startswith("ami-") else f"resolve:ssm:{ami}",
             instance_type=configuration.backend.instance_type,
             iam_instance_profile=data_type.IamInstanceProfileProperty(arn=profile.attr_arn),

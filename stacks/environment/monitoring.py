@@ -1,7 +1,7 @@
 """What is watched (requirement D1): five alarms for each colour, and the dashboard.
 
-The alarms have no actions: their state changes reach the rollback through EventBridge. An alarm's description is
-JSON and holds all that the rollback needs to know, so that it looks nothing up.
+The alarms have no actions: their state changes reach the rollback through EventBridge. An alarm's description
+is JSON and holds all that the rollback needs to know, so that it looks nothing up.
 """
 
 from collections.abc import Callable
@@ -61,9 +61,9 @@ def monitoring(scope: Construct, names: Names, configuration: Configuration, fro
 def _rules(configuration: Configuration, targets: Dimensions, group: Dimensions) -> dict[AlarmKind, Rule]:
     """The five conditions of D1. A minute without a datapoint is no breach, except for the health check.
 
-    The balancer counts unhealthy hosts for as long as a target is registered, requests or not. When it stops, no
-    target is left, and a live colour without targets is the failure that this alarm is for. An idle colour's alarm
-    may well be red: the rollback ignores the colour that is not live.
+    The balancer counts unhealthy hosts for as long as a target is registered, requests or not. When it stops,
+    no target is left, and a live colour without targets is the failure that this alarm is for. An idle
+    colour's alarm may well be red: the rollback ignores the colour that is not live.
     """
     limits = configuration.alarms
     return {

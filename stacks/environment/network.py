@@ -46,7 +46,9 @@ def network(scope: Construct, names: Names, configuration: Configuration) -> Net
     addresses: list[str] = []
     for index, zone in enumerate(configuration.availability_zones):
         part = Construct(here, f"Zone{index + 1}")
-        subnet, table = _subnet(part, "Public", names, vpc.ref, zone, shape.public_subnets[index])
+        subnet, table = _subnet(
+            part, "Public", names, vpc=vpc.ref, zone=zone, cidr=shape.public_subnets[index]
+        )
         route = ec2.CfnRoute(
             part,
             "PublicRoute",
@@ -56,7 +58,9 @@ def network(scope: Construct, names: Names, configuration: Configuration) -> Net
         )
         route.add_resource_dependency(attachment)
         public.append(subnet.ref)
-        inner, inner_table = _subnet(part, "Private", names, vpc.ref, zone, shape.private_subnets[index])
+        inner, inner_table = _subnet(
+            part, "Private", names, vpc=vpc.ref, zone=zone, cidr=shape.private_subnets[index]
+        )
         private.append(inner.ref)
         if shape.nat_gateways:
             address = ec2.CfnEIP(part, "Address", domain="vpc", tags=[_name(names.prefix)])
@@ -81,7 +85,7 @@ def network(scope: Construct, names: Names, configuration: Configuration) -> Net
 
 
 def _subnet(
-    scope: Construct, kind: str, names: Names, vpc: str, zone: str, cidr: str
+    scope: Construct, kind: str, names: Names, *, vpc: str, zone: str, cidr: str
 ) -> tuple[ec2.CfnSubnet, ec2.CfnRouteTable]:
     subnet = ec2.CfnSubnet(
         scope,

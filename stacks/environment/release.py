@@ -1,8 +1,9 @@
 """The SSM document that brings a release to an instance: parameters, addresses, then release.sh (C3b, C3c).
 
 Everything that is the same for every release is written into the document here; a command brings the rest.
-Run Command replaces `{{ Name }}` in the script's text before a shell sees it, so each parameter admits only what
-cannot leave its quotes: https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-data-elements-parameters.html
+Run Command replaces `{{ Name }}` in the script's text before a shell sees it, so each parameter admits only
+what cannot leave its quotes.
+https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-data-elements-parameters.html
 """
 
 import json

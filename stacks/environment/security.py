@@ -1,4 +1,4 @@
-"""Who may talk to whom (requirement B2): one security group per tier, and nothing from anywhere but the front door.
+"""Who may talk to whom (requirement B2): a security group per tier; from anywhere only to the front door.
 
 Rules between two groups are resources of their own, because each of the two would else have to exist first.
 """

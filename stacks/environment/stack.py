@@ -1,4 +1,4 @@
-"""The environment: one template, which the provision step makes a change set of. It carries no assets of its own."""
+"""The environment: one template without assets, which the provision step makes a change set of."""
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -40,12 +40,16 @@ class EnvironmentStack(cdk.Stack):
 
         net = network(self, names, configuration)
         groups = security_groups(self, names, configuration, net)
-        stores = data(self, names, configuration, net, groups)
-        front = balancer(self, names, configuration, net, groups, stores, live=live, test=test)
-        instances(self, names, configuration, net, groups, stores, front)
+        stores = data(self, names, configuration, network=net, groups=groups)
+        front = balancer(
+            self, names, configuration, network=net, groups=groups, data=stores, live=live, test=test
+        )
+        instances(self, names, configuration, network=net, groups=groups, data=stores, front=front)
         release_document(self, names, configuration, stores, front)
         monitoring(self, names, configuration, front)
-        environment_functions(self, names, configuration, code, net, groups, stores, front)
+        environment_functions(
+            self, names, configuration, code, network=net, groups=groups, data=stores, front=front
+        )
 
         backend = configuration.backend
         outputs = {
