@@ -59,7 +59,7 @@ def end_of(emulator: Any, execution: str) -> dict[str, Any]:
 
 def output_of(emulator: Any, arn: str, given: Any = None) -> Any:
     ended = end_of(emulator, start(emulator, arn, given))
-    assert ended["status"] == "SUCCEEDED", ended
+    assert ended["status"] == "SUCCEEDED", (ended["error"], ended["cause"])
     return json.loads(ended["output"])
 
 
@@ -70,7 +70,11 @@ def test_a_machine_uses_jsonata_throughout(emulator: Any) -> None:
     states: dict[str, Any] = {
         "Call": task(
             function,
-            {"id": "{% $uuid() %}", "colours": "{% $states.input.colours %}", "failures": 2},
+            {
+                "id": "{% $states.context.Execution.Name %}",
+                "colours": "{% $states.input.colours %}",
+                "failures": 2,
+            },
             Retry=[
                 {
                     "ErrorEquals": ["TransientError"],
@@ -86,6 +90,7 @@ def test_a_machine_uses_jsonata_throughout(emulator: Any) -> None:
                 "parsed": "{% $parse('{\"a\": [1, 2]}') %}",
                 "name": "{% $states.context.Execution.Name %}",
                 "id": "{% $states.context.Execution.Id %}",
+                "unique": "{% $uuid() != $uuid() %}",
                 "started": "{% $toMillis($states.context.Execution.StartTime) %}",
             },
             Output={"colours": "{% $states.result.Payload.got.colours %}"},
@@ -139,7 +144,7 @@ def test_a_machine_uses_jsonata_throughout(emulator: Any) -> None:
                 "parsed": "{% $parsed.a[1] %}",
                 "shouted": "{% $shouted %}",
                 "sums": "{% $states.input.sums %}",
-                "named": "{% $contains($id, $name) %}",
+                "named": "{% $unique and $contains($id, $name) %}",
                 "young": "{% $millis() - $started < 120000 %}",
             },
         },
