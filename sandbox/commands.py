@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import errno
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -25,15 +27,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from sandbox import processes, supervisor
-from sandbox.settings import FILE_NAME, SandboxSettings, SettingsError, default_root
+from sandbox import identities, processes, supervisor
+from sandbox.settings import DIRECTORY_VARIABLE, FILE_NAME, SandboxSettings, SettingsError, default_root
 
 # How long `up` waits for the gateway to answer, in seconds: 1 s on a quiet machine, tens on a crowded one.
 _READY_SECONDS = 90.0
-# What a folder holds that this command made; `reset` deletes no other.
-_OWN_NAMES = frozenset(
-    {FILE_NAME, "pki", "logs", "run", "tmp", "instances", "images", "bin", f".{FILE_NAME}.tmp"}
-)
 _console = Console(stderr=True, highlight=False)
 
 
@@ -56,6 +54,7 @@ def sandbox() -> None:
 @click.option("--network", help="First two octets of the VPC's loopback addresses, 127.1 to 127.255.")
 def up(port: int | None, minute_seconds: float | None, network: str | None) -> None:
     """Start the sandbox and return as soon as its AWS API answers."""
+    _require_sandbox_folder(default_root())
     settings = _settings(port=port, minute_seconds=minute_seconds, network=network)
     running = _running(settings)
     if running is not None:
@@ -75,7 +74,8 @@ def up(port: int | None, minute_seconds: float | None, network: str | None) -> N
     except BaseException as error:
         _end_all(settings)
         if isinstance(error, _Interrupted):
-            raise click.exceptions.Exit(130) from None
+            # Not click's own exit: a command inside another group would lose its code.
+            sys.exit(130)  # 128 + SIGINT, as shells count
         raise
     click.echo(f"the sandbox is up: AWS_ENDPOINT_URL={settings.endpoint_url} (folder {settings.root})")
 
@@ -128,7 +128,24 @@ def status(as_json: bool) -> None:
                 table.add_row(process["name"], str(process["pid"]), str(process["megabytes"]))
             Console().print(table)
     if not answers:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
+
+
+@sandbox.command(name="env")
+@click.option("--profile", default=identities.OPERATOR, show_default=True, help="Whose credentials to use.")
+def env_command(profile: str) -> None:
+    """Print the variables that point any AWS tool at the sandbox: eval "$(cutover sandbox env)"."""
+    try:
+        settings = SandboxSettings.load(default_root())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    if profile == "root":
+        variables = identities.root_environment(settings)
+    else:
+        variables = identities.environment(settings, profile)
+        _require_profile(Path(variables["AWS_SHARED_CREDENTIALS_FILE"]), profile)
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @sandbox.command()
@@ -159,16 +176,34 @@ def logs(name: str | None, lines: int, follow: bool) -> None:
 def reset() -> None:
     """End the sandbox and delete its folder: settings, certificates, logs and images."""
     root = default_root()
-    strangers = sorted(set(os.listdir(root)) - _OWN_NAMES) if root.is_dir() else []
-    if strangers:
-        raise click.ClickException(
-            f"{root} holds {strangers[0]!r}, which no sandbox made; delete the folder yourself"
-        )
+    _require_sandbox_folder(root)
     _, _, left = _end_all(_settings_or_default(root))
     if left:
         raise click.ClickException(f"these processes of {root} could not be ended: {_pids(left)}")
     shutil.rmtree(root, ignore_errors=True)
     click.echo(f"the sandbox in {root} is gone; start a new one: cutover sandbox up")
+
+
+def _require_profile(credentials: Path, profile: str) -> None:
+    parser = configparser.ConfigParser()
+    parser.read(credentials)
+    if profile not in parser:
+        names = ", ".join([*parser.sections(), "root"])
+        raise click.ClickException(
+            f"the sandbox knows no profile {profile!r} (it knows: {names}); `make demo` installs the control "
+            "plane and makes its operator"
+        )
+
+
+def _require_sandbox_folder(root: Path) -> None:
+    """Only a folder that a sandbox made, or may make, is used: `reset` deletes it as a whole."""
+    if root.exists() and not root.is_dir():
+        raise click.ClickException(f"{root} is not a folder; set {DIRECTORY_VARIABLE} to one")
+    if root.is_dir() and not (root / FILE_NAME).exists() and any(root.iterdir()):
+        raise click.ClickException(
+            f"{root} is not empty and holds no {FILE_NAME}, so no sandbox made it; "
+            f"set {DIRECTORY_VARIABLE} to an empty or a new folder"
+        )
 
 
 def _settings(*, port: int | None, minute_seconds: float | None, network: str | None) -> SandboxSettings:

@@ -26,7 +26,7 @@ from sandbox.pki import Authority, PkiError
 from sandbox.settings import SandboxSettings, SettingsError
 
 # What a sandbox leaves behind is worthless to the next one: nothing of the emulator's state outlives it.
-_TRANSIENT = ("run", "tmp", "instances", "pki/issued")
+_TRANSIENT = ("run", "tmp", "instances", "builds", "aws", "pki/issued")
 # The emulator gets this long to end its own children before the supervisor does, in seconds.
 _GRACE_SECONDS = 8.0
 

@@ -10,27 +10,18 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ministack.services import alb, ec2
 
 from sandbox.balancer import translation
+from sandbox.balancer.health import TargetHealth, judge
 from sandbox.balancer.proxy import HostHealth
 from sandbox.emulator.context import Context, replace, seam
 from sandbox.emulator.load_balancer_checks import Refusal
 
 _Key = tuple[str, str, int]  # (target group ARN, target id, port)
 _Hosts = Mapping[tuple[str, str, int], HostHealth]
-
-
-@dataclass(frozen=True, slots=True)
-class TargetHealth:
-    """One target's state as DescribeTargetHealth answers it."""
-
-    state: str
-    reason: str = ""
-    description: str = ""
 
 
 class Targets:
@@ -179,25 +170,6 @@ class Targets:
         with self._lock:
             self._draining = {key: ends for key, ends in self._draining.items() if ends > now}
             return list(self._draining)
-
-
-def judge(host: HostHealth | None, *, unhealthy_threshold: int) -> TargetHealth:
-    """What the API says of a target, by what the balancer knows of it; None is one it does not know yet."""
-    if host is None:
-        return TargetHealth("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
-    if host.healthy and not host.pending:
-        return TargetHealth("healthy")
-    if host.pending or host.failures < unhealthy_threshold:
-        return TargetHealth("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
-    if host.failure == "NETWORK_TIMEOUT":
-        return TargetHealth("unhealthy", "Target.Timeout", "Request timed out")
-    if host.failure == "ACTIVE":
-        return TargetHealth(
-            "unhealthy",
-            "Target.ResponseCodeMismatch",
-            f"Health checks failed with these codes: [{host.status}]",
-        )
-    return TargetHealth("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
 
 
 def _check_target(group: dict[str, Any], target: str) -> None:
