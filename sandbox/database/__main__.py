@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def _password(path: Path) -> str:
+def read_password(path: Path) -> str:
     try:
         password = path.read_text().splitlines()[0] if path.stat().st_size else ""
     except (OSError, UnicodeDecodeError) as problem:
@@ -67,14 +67,14 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
         raise UsageError(f"--certificate {certificate} and --key {key} can't be used: {problem}") from None
 
 
-def _write_ready_file(path: Path, address: str) -> None:
+def write_ready_file(path: Path, address: str) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(address + "\n")
     partial.replace(path)
 
 
 async def _run(options: argparse.Namespace) -> None:
-    password = _password(options.password_file)
+    password = read_password(options.password_file)
     tls = _tls(options.certificate, options.key)
     instance = Instance(f"{options.host}:{options.port}")
     add_user(instance, options.username, "admin", password, [{"role": "root", "db": "admin"}])
@@ -89,7 +89,7 @@ async def _run(options: argparse.Namespace) -> None:
     except OSError as problem:
         raise UsageError(_bind_message(options.host, options.port, problem)) from None
     if options.ready_file is not None:
-        _write_ready_file(options.ready_file, instance.address)
+        write_ready_file(options.ready_file, instance.address)
     logging.getLogger(__name__).info("listening on %s%s", instance.address, " with TLS" if tls else "")
     try:
         await server.serve(listener, instance, stop, options.ttl_monitor_seconds)

@@ -231,8 +231,8 @@ def _unwind(argument: Any) -> Stage:
             28809, "expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage"
         )
 
-    def numbered(document: Document, position: int | None) -> Document:
-        return with_value(document, split(position_name), position) if position_name else document  # type: ignore[no-any-return]
+    def numbered(document: Document, position: int | None) -> Any:
+        return with_value(document, split(position_name), position) if position_name else document
 
     def run(documents: list[Document]) -> list[Document]:
         result: list[Document] = []

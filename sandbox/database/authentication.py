@@ -1,7 +1,7 @@
 """Users' credentials and the server's side of SCRAM-SHA-256 and SCRAM-SHA-1 (RFC 5802, RFC 7677).
 
-Passwords are not kept: only the salted keys that SCRAM needs. SHA-1 is there because clients that are given no
-mechanism, and applications written for DocumentDB, may use it.
+Passwords are not kept: only the salted keys that SCRAM needs. SHA-1 is there because clients that are given
+no mechanism, and applications written for DocumentDB, may use it.
 """
 
 from __future__ import annotations

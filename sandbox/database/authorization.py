@@ -105,7 +105,5 @@ def parse_roles(raw: Any, database: str) -> list[Document]:
 
 def unauthorized(database: str, command: Document) -> CommandError:
     name = next(iter(command))
-    return CommandError(
-        13,
-        f"not authorized on {database} to execute command {{ {name}: {render(command[name])}, $db: {render(database)} }}",
-    )
+    shown = f"{{ {name}: {render(command[name])}, $db: {render(database)} }}"
+    return CommandError(13, f"not authorized on {database} to execute command {shown}")

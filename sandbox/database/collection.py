@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from bson import Binary, ObjectId
+from bson import Binary, DatetimeMS, ObjectId
 
-from sandbox.database import indexes, matching, schema
+from sandbox.database import index_options, matching, schema
 from sandbox.database.errors import CommandError, Document, bad_value
 from sandbox.database.indexes import Index
-from sandbox.database.values import MISSING, DatetimeMS, encode, now, sort_key, type_name
+from sandbox.database.values import MISSING, encode, now, sort_key, type_name
 
 ID_INDEX: Final[Document] = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
 
@@ -148,8 +148,10 @@ class Collection:
         present = list(self.indexes.values())
         built: list[Index] = []
         for raw in raw_specifications:
-            specification = indexes.normalise(raw)
-            if not indexes.exists_already(specification, present + built):
+            specification = index_options.normalise(raw)
+            if not index_options.exists_already(
+                specification, [index.specification for index in present + built]
+            ):
                 built.append(self._build(specification))
         self.indexes.update({index.name: index for index in built})
         return len(built)

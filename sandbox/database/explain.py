@@ -85,7 +85,7 @@ def _counters(statistics: Statistics | None, returned: int) -> Document:
     }
 
 
-def _stages(
+def _stages(  # noqa: PLR0917 - the tree is made of all of it
     collection: Collection | None,
     query: Query,
     access: Access,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bson import Decimal128, Int64
+
 from sandbox.database import expressions
 from sandbox.database.errors import CommandError, Document
 from sandbox.database.values import (
     MISSING,
-    Decimal128,
-    Int64,
     arithmetic,
     is_number,
     sort_key,

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bson import Int64
+from bson import DatetimeMS, Int64
 from bson.raw_bson import RawBSONDocument
 
 from sandbox.database.authentication import Conversation
 from sandbox.database.authorization import User
 from sandbox.database.collection import Collection, check_name
 from sandbox.database.errors import CommandError, Document
-from sandbox.database.values import DatetimeMS, encode, now
+from sandbox.database.values import encode, now
 
 VERSION: Final = "7.0.14"
 REPLICA_SET: Final = "rs0"
@@ -130,7 +130,7 @@ class Instance:
         if cursor.owner != owner or cursor.namespace != namespace:
             raise CommandError(
                 13,
-                f"Requested getMore on namespace '{namespace}', but cursor belongs to a different namespace or user",
+                f"Requested getMore on namespace '{namespace}', but the cursor is another's",
             )
         stop = _batch_end(cursor.documents, cursor.position, batch_size or len(cursor.documents))
         batch = cursor.documents[cursor.position : stop]
@@ -154,14 +154,15 @@ class Instance:
     # -- retryable writes
 
     def earlier_reply(self, session: bytes, number: int) -> Document | None:
-        """The reply to this very write if it was run before; raises TransactionTooOld (225) for an older one."""
+        """The reply to this very write if it was run before; raises TransactionTooOld (225) if it is old."""
         last = self._retries.get(session)
         if last is None or last[0] < number:
             return None
         if last[0] > number:
             raise CommandError(
                 225,
-                f"Retryable write with txnNumber {number} is prohibited because a newer one with txnNumber {last[0]} has already started.",
+                f"Retryable write with txnNumber {number} is prohibited because a newer one with txnNumber "
+                f"{last[0]} has already started.",
             )
         return last[1]
 

@@ -51,9 +51,10 @@ class Interval:
 
     def text(self, step: int = 1) -> str:
         """MongoDB's notation; `step` -1 for a field that is scanned downwards."""
+        first, last = (self.low_text, self.low_in), (self.high_text, self.high_in)
         if step < 0:
-            return f"{'[' if self.high_in else '('}{self.high_text}, {self.low_text}{']' if self.low_in else ')'}"
-        return f"{'[' if self.low_in else '('}{self.low_text}, {self.high_text}{']' if self.high_in else ')'}"
+            first, last = last, first
+        return f"{'[' if first[1] else '('}{first[0]}, {last[0]}{']' if last[1] else ')'}"
 
 
 Bounds = tuple[Interval, ...]
@@ -156,7 +157,7 @@ def _of_regex(predicate: p.RegexMatch) -> Bounds:
 
 
 def _of_negation(child: p.Predicate) -> Bounds | None:
-    """`$ne` and `$nin`; not of null: a document without the field may be stored under null and still match."""
+    """`$ne` and `$nin`; not of null: a document stored under null may still match (an array of scalars)."""
     if isinstance(child, p.Comparison) and child.operator == "$eq":
         values = [child.operand]
     elif isinstance(child, p.In):

@@ -1,8 +1,8 @@
 """The query planner: which index answers a query, over what bounds, and whether it saves the sort.
 
-A plan never changes the result: it only narrows down the documents that are checked against the whole filter
-(tests/properties/test_query_planner.py holds it to that). Among the indexes that can be used, the one with the
-fewest keys to examine wins; as in MongoDB a usable index always wins over a scan of the collection.
+A plan never changes the result: it only narrows down the documents that are checked against the whole
+filter (tests/properties/test_query_planner.py holds it to that). Among the indexes that can be used, the one
+with the fewest keys to examine wins; as in MongoDB a usable index always wins over a scan of the collection.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _cost(scan: IndexScan, order: Order, limit: int) -> tuple[float, int, int]:
     if order and not scan.sorted:
         keys = keys * 1.5 + 1
     elif limit and scan.sorted:
-        # With every field of the filter in the bounds the scan would stop at the limit; it can't be known here.
+        # If the bounds say all of the filter the scan stops at the limit, but that isn't known here.
         keys = max(min(keys, limit), keys * 0.5)
     bounded = sum(bounds is not ALL for bounds in scan.bounds)
     return (keys, -bounded, len(scan.index.key))
@@ -230,7 +230,7 @@ def _sorted_step(index: Index, bounds: list[Bounds], order: Order) -> int | None
 
 
 def _ranges(index: Index, bounds: list[Bounds]) -> tuple[list[tuple[int, int]], list[tuple[int, Bounds]]]:
-    """Positions of the entries within the bounds, in stored order, and the bounds left to be checked per key."""
+    """Positions of the entries within the bounds, in stored order, and the bounds to be checked per key."""
     prefixes: list[tuple[Any, ...]] = [()]
     position = 0
     too_many = False

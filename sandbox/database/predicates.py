@@ -45,10 +45,10 @@ class Predicate(ABC):
 class Everything(Predicate):
     """The empty filter, `{}`."""
 
-    def matches(self, document: Any) -> bool:
+    def matches(self, document: Any) -> bool:  # noqa: ARG002
         return True
 
-    def test(self, value: Any) -> bool:
+    def test(self, value: Any) -> bool:  # noqa: ARG002
         return True
 
     def describe(self) -> Document:

@@ -137,7 +137,9 @@ def _bound(keyword: str, smallest: bool) -> Callable[[Any, Document], Check]:
     return make
 
 
-def _length(keyword: str, kind: type, smallest: bool) -> Callable[[Any, Document], Check]:
+def _length(
+    keyword: str, kind: type[str] | type[list[Any]], smallest: bool
+) -> Callable[[Any, Document], Check]:
     def make(operand: Any, _: Document) -> Check:
         limit = as_integer(operand, keyword)
         if limit < 0:
@@ -210,8 +212,8 @@ _KEYWORDS: dict[str, Callable[[Any, Document], Check]] = {
     "items": _items,
     "uniqueItems": _unique,
     "allOf": _combined("allOf", lambda held, of: held == of),
-    "anyOf": _combined("anyOf", lambda held, of: held > 0),
-    "oneOf": _combined("oneOf", lambda held, of: held == 1),
+    "anyOf": _combined("anyOf", lambda held, _: held > 0),
+    "oneOf": _combined("oneOf", lambda held, _: held == 1),
     "not": _not,
 }
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bson import Timestamp
+
 from sandbox.database import matching
 from sandbox.database.errors import (
     CommandError,
@@ -23,7 +25,6 @@ from sandbox.database.ordering import sort_items
 from sandbox.database.paths import get, put, remove, split
 from sandbox.database.values import (
     MISSING,
-    Timestamp,
     arithmetic,
     as_integer,
     decode,
@@ -158,8 +159,9 @@ def _arithmetic(operator: str, sign: str) -> Callable[[str, Any], Change]:
                     return
             if not is_number(value):
                 raise type_mismatch(
-                    f"Cannot apply {operator} to a value of non-numeric type. {{_id: {render(document.get('_id'))}}} "
-                    f"has the field '{path}' of non-numeric type {type_name(value)}"
+                    f"Cannot apply {operator} to a value of non-numeric type. "
+                    f"{{_id: {render(document.get('_id'))}}} has the field '{path}' of non-numeric type "
+                    f"{type_name(value)}"
                 )
             put(document, path, arithmetic(sign, value, operand))
 

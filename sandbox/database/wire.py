@@ -36,7 +36,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One command. `body` has the documents of kind-1 sections under their names; `legacy` came as OP_QUERY."""
+    """One command. `body` has the documents of kind-1 sections under their names; `legacy`: an OP_QUERY."""
 
     request_id: int
     body: Document

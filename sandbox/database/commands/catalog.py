@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.database import indexes, matching
+from sandbox.database import index_options, matching
 from sandbox.database.collection import ID_INDEX, Collection, check_name
 from sandbox.database.commands.reading import batch_size
 from sandbox.database.commands.registry import Context, boolean, command, mapping, refuse
 from sandbox.database.errors import CommandError, Document, bad_value, type_mismatch
+from sandbox.database.indexes import Index
 from sandbox.database.values import MISSING
 
 _CREATE_NOT_HERE = (
     "capped", "size", "max", "timeseries", "expireAfterSeconds", "clusteredIndex", "viewOn", "pipeline",
     "storageEngine", "indexOptionDefaults", "changeStreamPreAndPostImages", "encryptedFields",
+)  # fmt: skip
+_MODIFY_NOT_HERE = (
+    "viewOn", "pipeline", "cappedSize", "cappedMax", "timeseries", "expireAfterSeconds",
+    "changeStreamPreAndPostImages",
 )  # fmt: skip
 _VALIDATION = "validator validationLevel validationAction"
 
@@ -45,21 +50,12 @@ def _set_validation(collection: Collection, body: Document) -> None:
 
 @command(
     "collMod",
-    fields=f"{_VALIDATION} index viewOn pipeline cappedSize cappedMax timeseries expireAfterSeconds changeStreamPreAndPostImages",
+    fields=f"{_VALIDATION} index {' '.join(_MODIFY_NOT_HERE)}",
     action="collMod",
     write=True,
 )
 def modify(context: Context, body: Document) -> Document:
-    refuse(
-        body,
-        "viewOn",
-        "pipeline",
-        "cappedSize",
-        "cappedMax",
-        "timeseries",
-        "expireAfterSeconds",
-        "changeStreamPreAndPostImages",
-    )
+    refuse(body, *_MODIFY_NOT_HERE)
     collection = context.instance.existing_collection(context.database, body["collMod"])
     change = _index_change(collection, mapping(body, "index")) if "index" in body else None
     _set_validation(collection, body)
@@ -80,7 +76,7 @@ def modify(context: Context, body: Document) -> Document:
     return reply
 
 
-def _index_change(collection: Collection, body: Document) -> tuple[indexes.Index, Document]:
+def _index_change(collection: Collection, body: Document) -> tuple[Index, Document]:
     """The index and what to set on it, checked; raises IndexNotFound, InvalidOptions or 40415."""
     for field in body:
         if field in ("unique", "prepareUnique"):
@@ -96,7 +92,7 @@ def _index_change(collection: Collection, body: Document) -> tuple[indexes.Index
             raise bad_value("can't hide _id index")
         options["hidden"] = boolean(body, "hidden")
     if "expireAfterSeconds" in body:
-        indexes.check_expiry(body["expireAfterSeconds"], 72)
+        index_options.check_expiry(body["expireAfterSeconds"], 72)
         if len(index.key) > 1 or index.is_id:
             raise CommandError(72, "TTL indexes are single-field indexes, and not on _id")
         options["expireAfterSeconds"] = body["expireAfterSeconds"]
@@ -164,7 +160,7 @@ def create_indexes(context: Context, body: Document) -> Document:
     if not wanted:
         raise bad_value("Must specify at least one index to create")
     for specification in wanted:
-        indexes.normalise(specification)
+        index_options.normalise(specification)
     is_new = context.instance.collection(context.database, body["createIndexes"]) is None
     collection = context.instance.collection_or_create(context.database, body["createIndexes"])
     before = len(collection.indexes)

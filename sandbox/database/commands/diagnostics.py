@@ -39,7 +39,7 @@ def _resident_megabytes() -> int:
 
 @command("serverStatus", action="serverStatus", cluster=True, any_field=True)
 def server_status(context: Context, _: Document) -> Document:
-    """The sections there are; a request may switch sections on and off by name, which changes nothing here."""
+    """The sections there are; switching sections on and off by name changes nothing here."""
     instance = context.instance
     uptime = time.monotonic() - instance.started
     return {

@@ -61,7 +61,9 @@ def explain_command(context: Context, body: Document) -> Document:
     }
 
 
-def _query(inner: Document, name: str) -> tuple[Query, Document | None, str | None, list[tuple[str, object]]]:
+def _query(  # noqa: PLR0911 - one return per command
+    inner: Document, name: str
+) -> tuple[Query, Document | None, str | None, list[tuple[str, object]]]:
     """(query, projection, stage on top, pipeline stages after the query)"""
     if name == "find":
         query, projected = find_query(inner)
@@ -78,7 +80,7 @@ def _query(inner: Document, name: str) -> tuple[Query, Document | None, str | No
         aggregation.parse(rest)
         return query, None, None, rest
     if name == "update":
-        query, _, _ = parse_update_statement(_single(inner, "updates", UPDATE_STATEMENT))
+        query, _ = parse_update_statement(_single(inner, "updates", UPDATE_STATEMENT))
         return query, None, "UPDATE", []
     if name == "delete":
         return parse_delete_statement(_single(inner, "deletes", DELETE_STATEMENT)), None, "DELETE", []

@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.database.authorization import User, unauthorized
 from sandbox.database.errors import CommandError, Document, bad_value, not_implemented, type_mismatch
 from sandbox.database.instance import Connection, Instance
-from sandbox.database.values import as_integer, is_number, render, type_name
+from sandbox.database.values import as_integer, is_number, render, truthy, type_name
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Context:
         return next((user.identifier for user in self.users), None)
 
     def require(self, action: str, command: Document, database: str | None) -> None:
-        """Raise Unauthorized (13) unless a user of the connection may do it; `database` None: on the cluster."""
+        """Raise Unauthorized (13) unless a user of the connection may; `database` None: on the cluster."""
         if not any(user.may(action, database) for user in self.users):
             raise unauthorized(self.database, command)
 
@@ -253,7 +253,7 @@ def boolean(body: Document, field: str, default: bool = False) -> bool:
     if isinstance(value, bool):
         return value
     if is_number(value):
-        return value != 0
+        return truthy(value)
     raise type_mismatch(f"BSON field '{field}' is the wrong type '{type_name(value)}', expected type 'bool'")
 
 

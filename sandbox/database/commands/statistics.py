@@ -13,7 +13,7 @@ from sandbox.database.values import render
 
 
 def _sizes(collection: Collection | None, namespace: str, scale: int) -> Document:
-    """Bytes of the documents as BSON, exact; bytes of the indexes, estimated. In memory: no storage overhead."""
+    """Bytes of the documents as BSON, exact; bytes of the indexes, estimated. Memory has no overhead."""
     count = len(collection.records) if collection else 0
     size = collection.size_bytes if collection else 0
     per_index = (

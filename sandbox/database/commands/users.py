@@ -1,6 +1,7 @@
 """Users: createUser, updateUser, dropUser, usersInfo, grantRolesToUser, revokeRolesFromUser.
 
-https://www.mongodb.com/docs/manual/reference/command/nav-user-management/. Passwords are neither kept nor shown.
+Passwords are neither kept nor shown.
+https://www.mongodb.com/docs/manual/reference/command/nav-user-management/
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def update(context: Context, body: Document) -> Document:
     def run(position: int, item: Document) -> None:
         nonlocal matched, modified
         context.instance.operations["update"] += 1
-        query, change, multi = parse_update_statement(item, context.deadline)
+        query, change = parse_update_statement(item, context.deadline)
         if boolean(item, "upsert"):
             collection: Collection | None = context.instance.collection_or_create(
                 context.database, body["update"]
@@ -111,10 +111,8 @@ def update(context: Context, body: Document) -> Document:
     return reply | ({"writeErrors": failures} if failures else {})
 
 
-def parse_update_statement(
-    item: Document, deadline: float | None = None
-) -> tuple[execution.Query, Update, bool]:
-    """One statement of an update command: what to find, how to change it, and whether all of them."""
+def parse_update_statement(item: Document, deadline: float | None = None) -> tuple[execution.Query, Update]:
+    """One statement of an update command: what to find, and how to change it."""
     _check_statement(item)
     multi = boolean(item, "multi")
     change = parse_update(item.get("u"))
@@ -123,7 +121,7 @@ def parse_update_statement(
     query = execution.parse(
         mapping(item, "q"), limit=0 if multi else 1, hint=item.get("hint"), deadline=deadline
     )
-    return query, change, multi
+    return query, change
 
 
 @command("delete", fields="ordered let", required="deletes", action="remove", write=True)
@@ -187,8 +185,7 @@ def find_and_modify(context: Context, body: Document) -> Document:
         last = {"n": 0} if remove else {"n": 0, "updatedExisting": False}
         return {"lastErrorObject": last, "value": None}
     if not found:
-        assert_change = _given(change)
-        identifier = _upsert(collection, query, assert_change, bypass)
+        identifier = _upsert(collection, query, _given(change), bypass)
         value = None
         if boolean(body, "new"):
             value = project(next(reversed(collection.records.values())).document)
