@@ -29,6 +29,7 @@ from sandbox import pki
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "examples" / "backend"
 PASSWORD = "a password of the tests"
+SEEDED_MODEL = f"{1:032x}"
 SMOKE_PASSWORD = "the smoke account's secret"
 
 
@@ -142,7 +143,7 @@ def environment(emulator: Any, mongo_url: str, redis_url: str, tmp_path_factory:
         "AWS_ENDPOINT_URL": emulator.settings.endpoint_url,
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_DEFAULT_REGION": "ap-northeast-2",
+        "AWS_REGION": "ap-northeast-2",
     }
 
 
@@ -291,14 +292,14 @@ def test_models_are_created_by_users_only(service: Service) -> None:
 def test_evaluations_are_ones_own_and_newest_first(service: Service) -> None:
     with service.member() as mine, service.member() as other:
         made = [
-            mine.post("/api/evaluations", json={"model_id": "model-gpt-large", "notes": str(n)}).json()
+            mine.post("/api/evaluations", json={"model_id": SEEDED_MODEL, "notes": str(n)}).json()
             for n in range(3)
         ]
-        other.post("/api/evaluations", json={"model_id": "model-gpt-large", "status": "completed"})
+        other.post("/api/evaluations", json={"model_id": SEEDED_MODEL, "status": "completed"})
         listed = mine.get("/api/evaluations").json()["evaluations"]
-        newest = mine.get("/api/evaluations", params={"limit": 1, "model_id": "model-gpt-large"}).json()
+        newest = mine.get("/api/evaluations", params={"limit": 1, "model_id": SEEDED_MODEL}).json()
         unknown = mine.post("/api/evaluations", json={"model_id": "no-such-model"})
-        detail = mine.get("/api/models/model-gpt-large").json()
+        detail = mine.get("/api/models/" + SEEDED_MODEL).json()
 
     assert sorted(each["id"] for each in listed) == sorted(each["id"] for each in made)
     assert [each["created_at"] for each in listed] == sorted(
@@ -444,6 +445,34 @@ def test_several_workers_are_scraped_as_one_and_replaced_without_losing_counts(
 
     assert f'http_requests_total{{method="GET",path="/api/health",status="200"}} {len(requests)}.0' in text
     assert "db_pool_size 40.0" in text
+
+
+@pytest.mark.parametrize(
+    ("collection", "wanted", "order"),
+    [
+        ("users", {"email": "smoke@example.com"}, None),
+        ("models", {}, [("_id", -1)]),
+        ("models", {"provider": "openai"}, [("_id", -1)]),
+        ("models", {"status": "active"}, [("_id", -1)]),
+        ("models", {"provider": "openai", "status": "active"}, [("_id", -1)]),
+        ("evaluations", {"user_id": "u"}, [("created_at", -1)]),
+        ("evaluations", {"user_id": "u", "model_id": "m"}, [("created_at", -1)]),
+        ("evaluations", {"model_id": "m", "status": "completed"}, None),
+        ("files", {"user_id": "u", "upload_status": "stored"}, None),
+    ],
+)
+def test_every_kind_of_query_the_service_makes_has_an_index(
+    environment: dict[str, str],
+    collection: str,
+    wanted: dict[str, str],
+    order: list[tuple[str, int]] | None,
+) -> None:
+    """Requirement C6b: the plan of each query reads an index, never the whole collection."""
+    with pymongo.MongoClient[dict[str, Any]](environment["MONGO_URL"]) as client:
+        cursor = client[environment["DATABASE_NAME"]][collection].find(wanted)
+        plan = json.dumps((cursor.sort(order) if order else cursor).explain()["queryPlanner"], default=str)
+    assert "IXSCAN" in plan
+    assert "COLLSCAN" not in plan
 
 
 def test_log_lines_are_json_with_release_and_instance(service: Service) -> None:

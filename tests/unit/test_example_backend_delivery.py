@@ -1,6 +1,8 @@
 """What the example backend is delivered with: its compose file, its image's recipe and its migrations."""
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import yaml
 
 from backend.passwords import NOBODY, hash_password, verify_password
+from backend.services import new_id
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "backend"
 
@@ -82,6 +85,18 @@ def test_seeded_models_are_models_of_the_api() -> None:
 
     for document in migration("seed.json")["models"]:
         NewModel(**{key: value for key, value in document.items() if key != "_id"})
+
+
+def test_ids_sort_by_the_time_of_their_creation_and_after_the_seeds() -> None:
+    ids = []
+    for _ in range(3):
+        ids.append(new_id())
+        time.sleep(0.002)
+
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", each) for each in ids)
+    assert max(document["_id"] for document in migration("seed.json")["models"]) < ids[0]
+    assert len({new_id() for _ in range(1000)}) == 1000
 
 
 def test_a_password_fits_its_own_hash_only() -> None:

@@ -103,6 +103,16 @@ def test_only_the_last_hop_of_x_forwarded_for_is_believed() -> None:
     assert client_identity(scope("6.6.6.6", "7.7.7.7, 203.0.113.7")) == "address:203.0.113.7"
 
 
+@pytest.mark.parametrize("hop", ["203.0.113.7:51234", "203.0.113.7"])
+def test_a_port_in_the_last_hop_does_not_make_a_new_client(hop: str) -> None:
+    assert client_identity(scope(hop)) == "address:203.0.113.7"
+
+
+@pytest.mark.parametrize("hop", ["[2001:db8::1]:51234", "[2001:db8::1]", "2001:db8::1"])
+def test_an_ipv6_client_is_one_client(hop: str) -> None:
+    assert client_identity(scope(hop)) == "address:2001:db8::1"
+
+
 def test_a_user_who_has_logged_in_is_counted_as_such_wherever_they_come_from() -> None:
     assert client_identity(scope("203.0.113.7", user=User("u1", "user"))) == "user:u1"
 

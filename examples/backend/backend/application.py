@@ -157,8 +157,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _spool_to(directory: str) -> None:
     """Uploads above 1 MB wait on disk for their way to S3; UPLOAD_DIR says where."""
     try:
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
+        path = Path(directory).resolve()
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         logger.info(
@@ -166,4 +167,4 @@ def _spool_to(directory: str) -> None:
             extra={"directory": directory, "error": type(error).__name__},
         )
         return
-    tempfile.tempdir = directory
+    tempfile.tempdir = str(path)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.monitoring import ConnectionPoolListener
 
@@ -79,7 +79,10 @@ class Database:
             appname=f"{settings.instance_id}/{settings.release_version}"[:128],
             event_listeners=[self.pool],
         )
-        self._database = self._client[settings.database_name]
+        # Users read what they have just written, and lists are cached: a replica that lags would show.
+        self._database = self._client.get_database(
+            settings.database_name, read_preference=ReadPreference.PRIMARY
+        )
 
     @property
     def users(self) -> AsyncCollection[Any]:

@@ -1,6 +1,7 @@
 """What the routes work with: put together once per process, found at `app.state.services`."""
 
-import uuid
+import os
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
@@ -58,7 +59,14 @@ CurrentUser = Annotated[User, Depends(_current_user)]
 
 
 def new_id() -> str:
-    return uuid.uuid4().hex
+    """32 hexadecimal digits in the order of creation, so that the index on `_id` sorts by age.
+
+    The layout is UUID version 7's (RFC 9562, section 5.7): milliseconds first, then chance.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    chance = int.from_bytes(os.urandom(10))
+    value = milliseconds << 80 | 0x7 << 76 | (chance >> 4) & 0xFFF << 64 | 0b10 << 62 | chance & (1 << 62) - 1
+    return f"{value:032x}"
 
 
 def now() -> datetime:

@@ -5,6 +5,7 @@ cost more than the whole rest of the start-up, so both wait for the first file o
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -30,8 +31,11 @@ class FileStorage:
                 import botocore.session  # noqa: PLC0415 - see the module's docstring
                 from botocore.config import Config  # noqa: PLC0415
 
-                self._made = botocore.session.Session().create_client(
+                session = botocore.session.Session()
+                self._made = session.create_client(
                     "s3",
+                    # botocore itself knows AWS_DEFAULT_REGION only; the release sets AWS_REGION.
+                    region_name=os.environ.get("AWS_REGION") or session.get_config_variable("region"),
                     config=Config(
                         connect_timeout=2,
                         read_timeout=10,

@@ -77,6 +77,14 @@ def client_identity(scope: "Scope") -> str:
     if hops:
         last = hops[-1].decode("latin-1").rsplit(",", 1)[-1].strip()
         if last:
-            return f"address:{last}"
+            return f"address:{_without_port(last)}"
     client = scope.get("client")
     return f"address:{client[0] if client else 'unknown'}"
+
+
+def _without_port(hop: str) -> str:
+    """`203.0.113.7:51234` and `[2001:db8::1]:51234` as well: a balancer may be told to add the port."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    address, colon, _ = hop.partition(":")
+    return address if colon and hop.count(":") == 1 else hop
