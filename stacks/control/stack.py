@@ -15,6 +15,7 @@ from stacks.control.build import artifacts_bucket, build_project, repository
 from stacks.control.events import alarm_rule, bus, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
+from stacks.control.operator import operator_policy
 from stacks.control.provisioning import service_role
 from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 
@@ -69,6 +70,7 @@ class ControlStack(cdk.Stack):
         )
         alarm_rule(self, names, functions["rollback"])
         nightly(self, names, configuration.window, configuration.nightly, machine.ref)
+        operator_policy(self, names)
 
         cdk.CfnOutput(self, "StateMachineArn", value=machine.ref)
         cdk.CfnOutput(self, "ArtifactsBucket", value=names.artifacts_bucket)
