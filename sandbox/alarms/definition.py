@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ from sandbox.alarms.queries import (
     Query,
     QueryError,
     dimensions_of,
+    integer,
     period_of,
 )
 from sandbox.alarms.statistics import UnknownStatistic, check, percentile_rank, samples_needed
@@ -114,13 +116,13 @@ def from_request(alarm: Mapping[str, Any]) -> AlarmDefinition:
         queries = metric_queries.from_request(alarm["Metrics"]) if alarm.get("Metrics") else (_single(alarm),)
         watched, period = _watched(queries)
         _try_out(queries, watched, period)
+        rule = _rule(alarm, queries, watched)
     except (QueryError, UnknownStatistic) as error:
         raise AlarmError(str(error)) from error
     if period not in _ALARM_PERIODS and (period <= 0 or period % 60):
         raise AlarmError(
             f"Period {period} is not valid for an alarm; it has to be 10, 20, 30 or a multiple of 60"
         )
-    rule = _rule(alarm, queries, watched)
     longest = _LONGEST_SECONDS if period >= 3600 else 86400
     if period * rule.evaluation_periods > longest:
         raise AlarmError(
@@ -142,7 +144,7 @@ def _single(alarm: Mapping[str, Any]) -> Query:
     check(statistic)
     metric = Metric.of(alarm["Namespace"], alarm["MetricName"], dimensions_of(alarm.get("Dimensions")))
     unit = str(alarm["Unit"]) if alarm.get("Unit") else None
-    return Query("m1", MetricStat(metric, int(alarm["Period"]), statistic, unit))
+    return Query("m1", MetricStat(metric, integer("Period", alarm["Period"]), statistic, unit))
 
 
 def _watched(queries: tuple[Query, ...]) -> tuple[str, int]:
@@ -174,12 +176,15 @@ def _rule(alarm: Mapping[str, Any], queries: tuple[Query, ...], watched: str) ->
             f"ComparisonOperator {operator!r} needs an anomaly detection band, which the sandbox "
             f"does not have; use one of {', '.join(THRESHOLD_OPERATORS)} with a Threshold"
         )
-    if alarm.get("Threshold") is None:
-        raise AlarmError("Threshold is missing")
-    n = int(alarm.get("EvaluationPeriods") or 0)
+    threshold = _number(alarm.get("Threshold"))
+    n = integer("EvaluationPeriods", alarm.get("EvaluationPeriods") or 0)
     if n < 1:
         raise AlarmError(f"EvaluationPeriods {n} is not valid; it has to be 1 or more")
-    m = int(alarm["DatapointsToAlarm"]) if alarm.get("DatapointsToAlarm") is not None else None
+    m = (
+        integer("DatapointsToAlarm", alarm["DatapointsToAlarm"])
+        if alarm.get("DatapointsToAlarm") is not None
+        else None
+    )
     if m is not None and not 1 <= m <= n:
         raise AlarmError(
             f"DatapointsToAlarm {m} is not valid; it has to be from 1 to EvaluationPeriods ({n})"
@@ -190,12 +195,22 @@ def _rule(alarm: Mapping[str, Any], queries: tuple[Query, ...], watched: str) ->
     percentile = stat is not None and percentile_rank(stat.statistic) is not None
     return Rule(
         operator,
-        float(alarm["Threshold"]),
+        threshold,
         n,
         m,
         MissingData(treatment),
         samples_needed(stat.statistic) if stat and percentile and low_samples == "ignore" else 0.0,
     )
+
+
+def _number(threshold: Any) -> float:
+    try:
+        number = float(threshold)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise AlarmError(f"Threshold {threshold!r} is not valid; it has to be a number")
+    return number
 
 
 def _one_of(alarm: Mapping[str, Any], member: str, allowed: tuple[str, ...], default: str | None) -> str:

@@ -61,6 +61,14 @@ def boolean(value: Any) -> bool:
     return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
 
 
+def integer(member: str, value: Any) -> int:
+    """A whole number, which a template may hold as text. Raises QueryError naming the member."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise QueryError(f"{member} {value!r} is not valid; it has to be a whole number") from None
+
+
 def dimensions_of(members: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     return {str(each["Name"]): str(each.get("Value", "")) for each in members or () if each.get("Name")}
 
@@ -97,7 +105,7 @@ def _query(member: Mapping[str, Any]) -> Query:
     stat, expression = member.get("MetricStat"), member.get("Expression")
     if bool(stat) == bool(expression):
         raise QueryError(f"Query {name!r} has to have exactly one of MetricStat and Expression")
-    period = int(member["Period"]) if member.get("Period") is not None else None
+    period = integer("Period", member["Period"]) if member.get("Period") is not None else None
     if period is not None:
         check_period(period)
     return Query(
@@ -114,7 +122,7 @@ def _stat(name: str, member: Mapping[str, Any]) -> MetricStat:
     metric = member.get("Metric") or {}
     if not metric.get("MetricName") or not metric.get("Namespace"):
         raise QueryError(f"Query {name!r} has to name MetricStat.Metric.Namespace and MetricName")
-    period = int(member.get("Period") or 0)
+    period = integer("Period", member.get("Period") or 0)
     check_period(period)
     wanted = str(member.get("Stat") or "")
     try:

@@ -23,7 +23,7 @@ from ministack.services.cloudformation import provisioners
 
 from sandbox.alarms.definition import AlarmDefinition, AlarmError, from_request
 from sandbox.alarms.evaluation import State, next_due
-from sandbox.alarms.queries import QueryError, boolean
+from sandbox.alarms.queries import QueryError, boolean, dimensions_of
 from sandbox.emulator.alarm_events import StateChange, act, emit, state_of
 from sandbox.emulator.aws_query import Epoch, Response, error, request, response
 from sandbox.emulator.context import Context, replace, seam
@@ -52,8 +52,11 @@ _STATE = (
     "StateTransitionedTimestamp",
 )
 _TIMESTAMPS = ("StateUpdatedTimestamp", "StateTransitionedTimestamp", "AlarmConfigurationUpdatedTimestamp")
-# A tenth of a CloudWatch minute lets the last data of a period arrive, but no more than 2 real seconds.
-_SETTLING_SHARE, _MOST_SETTLING_SECONDS = 0.1, 2.0
+# A fifth of a CloudWatch minute, but no more than 2 real seconds, lets the last data of a period arrive:
+# balancer and instances publish a minute when it ends, and what comes too late waits for the next evaluation.
+_SETTLING_SHARE, _MOST_SETTLING_SECONDS = 0.2, 2.0
+_LONGEST = {"AlarmName": 255, "AlarmDescription": 1024}
+_MOST_ACTIONS = 5
 
 
 def record(
@@ -64,6 +67,7 @@ def record(
     An existing alarm is overwritten but keeps its state. Raises AlarmError.
     """
     from_request(asked)
+    _check_lengths(name, asked)
     now = round(time.time(), 3)
     alarm: dict[str, Any] = {
         "AlarmName": name,
@@ -91,6 +95,19 @@ def record(
     if existing:
         alarm |= {member: existing[member] for member in _STATE if member in existing}
     return alarm
+
+
+def _check_lengths(name: str, asked: Mapping[str, Any]) -> None:
+    """Raises AlarmError. AWS refuses what is longer only when the stack is deployed there."""
+    for member, longest in _LONGEST.items():
+        value = name if member == "AlarmName" else str(asked.get(member) or "")
+        if len(value) > longest:
+            raise AlarmError(
+                f"{member} has {len(value)} characters; it may have {longest}: {value[:60]!r}..."
+            )
+    for member in _ACTION_LISTS:
+        if len(asked.get(member) or []) > _MOST_ACTIONS:
+            raise AlarmError(f"{member} has {len(asked[member])} actions; it may have {_MOST_ACTIONS}")
 
 
 def _typed(query: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +151,10 @@ class Alarms:
                 if outermost:
                     self._changes = []
         for change in changes:
-            emit(change)
+            try:
+                emit(change)
+            except Exception:
+                log.exception("alarm %s: its event was not sent", change.alarm["AlarmName"])
             act(self.context, change)
 
     def changed(self, alarm: Mapping[str, Any], previous: Mapping[str, Any]) -> None:
@@ -155,7 +175,10 @@ class Alarms:
             if waiting > 0 and self._woken.wait(waiting):
                 self._woken.clear()
                 continue
-            self.evaluate(done, due)
+            try:
+                self.evaluate(done, due)
+            except Exception:
+                log.exception("alarms were not evaluated")  # the next evaluation may be well again
             done = due
 
     def _next_due(self, done: int) -> int:
@@ -183,7 +206,7 @@ class Alarms:
     def _definition(alarm: dict[str, Any]) -> AlarmDefinition | None:
         try:
             return from_request(alarm)
-        except AlarmError:
+        except Exception:  # one that ministack itself made, and not as PutMetricAlarm would
             log.exception("alarm %s can't be evaluated", alarm["AlarmName"])
             return None
 
@@ -283,10 +306,25 @@ def _replace_configuration(context: Context, alarms: Alarms) -> None:
             answer[kind] = [_with_timestamps(each) for each in answer[kind]]
         return response("DescribeAlarms", answer, is_cbor, is_json)
 
+    def describe_alarms_for_metric(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Response:
+        """The alarms on one metric: its dimensions are part of which metric it is."""
+        asked = request("DescribeAlarmsForMetric", params, data, is_cbor, is_json)
+        found = [_with_timestamps(each) for each in stored.values() if _on_metric(each, asked)]
+        return response("DescribeAlarmsForMetric", {"MetricAlarms": found}, is_cbor, is_json)
+
     replace(cloudwatch, "_put_metric_alarm", put_metric_alarm)
+    replace(cloudwatch, "_describe_alarms_for_metric", describe_alarms_for_metric)
     describe = replace(cloudwatch, "_describe_alarms", describe_alarms)
     replace(cloudwatch, "cloudformation_put_metric_alarm", put)
     replace(provisioners, "_cw_metric_alarm_record", from_template)
+
+
+def _on_metric(alarm: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether `alarm` watches the metric in `asked`, in the way that is asked for too."""
+    same = all(alarm.get(member) == asked.get(member) for member in ("Namespace", "MetricName"))
+    chosen = ("Statistic", "ExtendedStatistic", "Period", "Unit")
+    same = same and all(alarm.get(member) == asked[member] for member in chosen if asked.get(member))
+    return same and dimensions_of(alarm.get("Dimensions")) == dimensions_of(asked.get("Dimensions"))
 
 
 def _with_timestamps(alarm: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricDa
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -165,6 +166,15 @@ def _fault(datum: Mapping[str, Any], where: str) -> str | None:
         found = ", ".join(given) or "none"
         return f"{where} has to have exactly one of Value, Values and StatisticValues; it has {found}"
     values, counts = datum.get("Values"), datum.get("Counts")
+    numbers = [
+        datum.get("Value"),
+        *(values or []),
+        *(counts or []),
+        *(datum.get("StatisticValues") or {}).values(),
+    ]
+    # SDKs send what JSON has no number for as text: "NaN", "Infinity".
+    if any(not math.isfinite(float(each)) for each in numbers if each is not None):
+        return f"{where} holds NaN or an infinite number, which CloudWatch does not take"
     if values is not None and counts and len(values) != len(counts):
         return f"The parameters {where}.Values and {where}.Counts must be of the same size."
     return None

@@ -202,6 +202,10 @@ def test_an_alarm_hears_the_metric_of_exactly_its_dimensions(compressed: Any, pu
     publisher.keep_putting(
         lambda: state_of(publisher.client, blue) == "ALARM" and state_of(publisher.client, green) == "OK", put
     )
+    for_metric = publisher.client.describe_alarms_for_metric(
+        Namespace=publisher.namespace, MetricName="Errors", Dimensions=publisher.dimensions(Colour="blue")
+    )
+    assert [each["AlarmName"] for each in for_metric["MetricAlarms"]] == [blue]
     history = publisher.client.describe_alarm_history(AlarmName=green)["AlarmHistoryItems"]
     assert not any("to ALARM" in each["HistorySummary"] for each in history)
 
@@ -328,6 +332,23 @@ def test_a_query_that_cannot_be_answered_is_an_error_and_never_silence(publisher
         ask("SUM(m1)")
 
 
+@pytest.mark.parametrize(
+    ("datum", "told"),
+    [
+        ({}, "exactly one of Value, Values and StatisticValues"),
+        ({"Value": float("nan")}, "NaN"),
+        ({"Values": [1.0, 2.0], "Counts": [1.0]}, "same size"),
+    ],
+)
+def test_data_that_cannot_be_kept_is_refused(publisher: Publisher, datum: dict[str, Any], told: str) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html"""
+    with pytest.raises(ClientError, match="InvalidParameterValue") as refused:
+        publisher.client.put_metric_data(
+            Namespace=publisher.namespace, MetricData=[{"MetricName": "Errors", **datum}]
+        )
+    assert told in refused.value.response["Error"]["Message"]
+
+
 def test_set_alarm_state_sends_the_event_and_lasts_until_the_next_evaluation(
     compressed: Any, publisher: Publisher
 ) -> None:
@@ -431,6 +452,7 @@ def test_an_alarm_that_cannot_be_evaluated_is_refused(publisher: Publisher) -> N
         ({**single, "DatapointsToAlarm": 3}, "DatapointsToAlarm 3"),
         ({**single, "Period": 90}, "Period 90"),
         ({**single, "TreatMissingData": "bad"}, "TreatMissingData 'bad'"),
+        ({**single, "AlarmDescription": "x" * 1025}, "AlarmDescription has 1025 characters"),
         ({"Metrics": [{"Id": "e1", "Expression": "m9 / 2"}]}, "m9"),
         ({}, "MetricName is missing"),
     ):
