@@ -209,3 +209,28 @@ def test_a_request_for_two_metrics_of_different_periods_is_answered() -> None:
 def test_an_id_may_be_used_once_only() -> None:
     with pytest.raises(QueryError, match="'a' is used by more than one"):
         queries_from_request([{"Id": "a", "MetricStat": stat("Errors")}] * 2)
+
+
+def test_breaches_with_gaps_count_as_consecutive_unless_the_gaps_are_filled() -> None:
+    """An error count that is not published while it is 0 leaves gaps, and 3 of 3 then looks past them.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html (enough real data
+    points in the evaluation range are evaluated, however missing data is treated)
+    """
+    store = MetricStore()
+    for minute in range(5):
+        store.put_value(REQUESTS, minute * 60, 100.0)
+        if minute % 2 == 0:
+            store.put_value(ERRORS, minute * 60, 50.0)
+    metrics = ratio()["Metrics"]
+    shared: dict[str, Any] = {
+        "EvaluationPeriods": 3,
+        "DatapointsToAlarm": 3,
+        "TreatMissingData": "notBreaching",
+    }
+    with_gaps = from_request(
+        ratio(Metrics=[*metrics[:2], {"Id": "e", "Expression": "100*errors/requests"}], **shared)
+    )
+    filled = from_request(ratio(**shared))
+    assert evaluate(with_gaps, store, 300).state is State.ALARM
+    assert evaluate(filled, store, 300).state is State.OK
