@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,11 @@ from sandbox.compute.errors import DockerError
 from sandbox.compute.metadata import PORT
 from sandbox.compute.socket_path import engine_socket
 from sandbox.compute.store import write_atomically
+from sandbox.compute.usage import Usage
 from sandbox.settings import SandboxSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 15.0  # containers get their grace period (10 s by default) before the agent is killed
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What an instance has used: CPU seconds since it began, bytes of memory and disk now."""
-
-    cpu_seconds: float
-    memory_bytes: int
-    disk_bytes: int
 
 
 class Agents:

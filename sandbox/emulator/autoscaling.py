@@ -133,13 +133,17 @@ class Groups:
         )
 
     def _deregister(self, group: Group, member: dict[str, Any]) -> None:
+        """Take the instance out of the group's target groups, on every port it is registered with."""
+        client, instance_id = self._context.client("elbv2"), member["InstanceId"]
         for arn in group.get("TargetGroupARNs") or []:
             try:
-                self._context.client("elbv2").deregister_targets(
-                    TargetGroupArn=arn, Targets=[{"Id": member["InstanceId"]}]
-                )
+                found = client.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+                targets = [each["Target"] for each in found if each["Target"]["Id"] == instance_id]
+                if targets:
+                    keys = [{key: each[key] for key in ("Id", "Port") if key in each} for each in targets]
+                    client.deregister_targets(TargetGroupArn=arn, Targets=keys)
             except ClientError as error:
-                log.info("deregistering %s: %s", member["InstanceId"], error)
+                log.info("deregistering %s from %s: %s", instance_id, arn, error)
 
     def _drained(self, group: Group, instance_id: str) -> bool:
         """Whether no target group is still draining the instance (its deregistration delay)."""

@@ -11,30 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
 
-from sandbox.compute.agents import Usage
-from sandbox.compute.instance_types import TYPES, InstanceType
+from sandbox.compute.instance_types import TYPES
+from sandbox.compute.usage import Datum, Usage, cpu_percent, data_of
 from sandbox.emulator.context import Context
 from sandbox.emulator.instances import Instances
 
 log = logging.getLogger("sandbox.instance_metrics")
-Datum = dict[str, Any]
-
-
-def cpu_percent(before: Usage, after: Usage, seconds: float, kind: InstanceType) -> float:
-    """CPU time used in `seconds` of what the type's vCPUs offer; 100 at most."""
-    used = max(0.0, after.cpu_seconds - before.cpu_seconds)
-    return min(100.0, 100.0 * used / (seconds * kind.vcpus))
-
-
-def data_of(name: str, percent: float, instance_id: str, group: str | None) -> list[Datum]:
-    """One measurement under both dimensions that it is published with."""
-    dimensions = [{"Name": "InstanceId", "Value": instance_id}]
-    found = [{"MetricName": name, "Value": percent, "Unit": "Percent", "Dimensions": dimensions}]
-    if group:
-        found.append({**found[0], "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group}]})
-    return found
 
 
 class InstanceMetrics:

@@ -11,31 +11,15 @@ from typing import Any
 
 from ministack.services import ec2, iam
 
+from sandbox.compute.addresses import free_address
 from sandbox.compute.agents import Agents
 from sandbox.compute.instance_types import TYPES
 from sandbox.emulator.context import Context, replace, seam
 
 log = logging.getLogger("sandbox.instances")
-# AWS keeps the first four addresses of a subnet and its last one:
-# https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
-RESERVED_ADDRESSES = 4
-# Load balancers and databases take the low addresses of their subnets, instances these and up.
-FIRST_HOST = 100
 # How long credentials of an instance's role are said to be good; they are renewed when half of it is over.
 CREDENTIAL_HOURS = 6
 Record = dict[str, Any]
-
-
-def free_address(cidr: str, taken: set[str]) -> str:
-    """The first free address of a subnet for an instance. Raises ValueError when there is none."""
-    network = ipaddress.ip_network(cidr)
-    hosts = list(range(RESERVED_ADDRESSES, network.num_addresses - 1))
-    preferred = [n for n in hosts if n >= FIRST_HOST] + [n for n in hosts if n < FIRST_HOST]
-    for number in preferred:
-        address = str(network[number])
-        if address not in taken:
-            return address
-    raise ValueError(f"subnet {cidr} has no free address")
 
 
 def install_addresses() -> None:
