@@ -246,7 +246,11 @@ def _install_vpc_attributes() -> None:
 
     def create_with_attributes(logical_id: str, properties: Properties, stack: str) -> Provisioned:
         vpc_id, attributes = create(logical_id, properties, stack)
-        given: Properties = {"CidrBlock": properties.get("CidrBlock"), "CidrBlockAssociations": [], "Ipv6CidrBlocks": []}
+        given: Properties = {
+            "CidrBlock": properties.get("CidrBlock"),
+            "CidrBlockAssociations": [],
+            "Ipv6CidrBlocks": [],
+        }
         return vpc_id, {**given, **attributes}
 
     vpc["create"] = create_with_attributes
