@@ -44,7 +44,7 @@ def _add_installed_commands() -> None:
 
 def main() -> None:
     """Run the command; a user's mistake ends as one message on stderr and a non-zero exit."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     _add_installed_commands()
     try:
         cutover(standalone_mode=False)

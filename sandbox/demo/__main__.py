@@ -189,7 +189,7 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 def main() -> int:
     """Run the demo; 0 when it showed everything it promises."""
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     root = default_root()
     demo = Demo(root, console)
     figures: dict[str, Any] = {}

@@ -23,7 +23,7 @@ ADDITIONS = (
     "event_targets",
     "scheduler",
     "formation",
-    "certificates",
+    "secrets",
     "certificates",
     "load_balancers",
     "autoscaling",
@@ -69,13 +69,7 @@ def install(context: Context, without: Collection[str] = ()) -> None:
 
     context_module.install(context)
     for name in (each for each in ADDITIONS if each not in without):
-        full_name = f"sandbox.emulator.{name}"
-        try:
-            module = importlib.import_module(full_name)
-        except ModuleNotFoundError as error:
-            if error.name != full_name:
-                raise
-            continue
+        module = importlib.import_module(f"sandbox.emulator.{name}")
         module.install(context)
 
 

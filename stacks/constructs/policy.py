@@ -44,6 +44,7 @@ WITHOUT_RESOURCE = frozenset(
         "secretsmanager:GetRandomPassword",
         # A command's invocations are found by its id.
         "ssm:ListCommandInvocations",
+        "ssm:GetCommandInvocation",
         # A registry's token is for the whole account.
         "ecr:GetAuthorizationToken",
         # What the SSM agent and the CloudWatch agent of an instance call.
