@@ -92,7 +92,7 @@ class Network(Table):
     def _subnets_fit(self) -> Self:
         whole = IPv4Network(self.cidr)
         if not 16 <= whole.prefixlen <= 28:
-            raise UnfitError("cidr", self.cidr, "a VPC holds a /16 to /28 network; choose one of that size")
+            raise UnfitError("cidr", self.cidr, "is no /16 to /28, and a VPC can be nothing else; choose one of that size")
         seen: list[IPv4Network] = []
         for field, subnets in (
             ("public_subnets", self.public_subnets),
@@ -384,7 +384,7 @@ def _explain(error: ValidationError, raw: dict[str, Any]) -> str:
             return f"{'.'.join(location)} is missing; add it" + (f" to [{table}]" if table else "")
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, UnfitError):
-        return f"{'.'.join([*location, cause.field])} is {cause.value!r}: it {_sentence(str(cause))}"
+        return f"{'.'.join([*location, cause.field])} is {cause.value!r}: it {cause}"
     return f"{'.'.join(location)} is {_shown(problem, raw)}: {_reason(problem, cause)}"
 
 
@@ -406,13 +406,9 @@ def _shown(problem: ErrorDetails, raw: dict[str, Any]) -> str:
     return "the whole file" if value is raw else repr(value)
 
 
-def _sentence(text: str) -> str:
-    return text if re.match(r"(is|must|lies|overlaps|holds|needs|names)\b", text) else f"cannot be: {text}"
-
-
 def _reason(problem: ErrorDetails, cause: object) -> str:
     if isinstance(cause, ValueError):
-        return f"it {_sentence(str(cause))}"
+        return f"it {cause}"
     if problem["type"] == "string_pattern_mismatch":
         return f"it must match {problem['ctx']['pattern']}"
     return problem["msg"].replace("Input should", "it must").replace("Value should", "it must")

@@ -1,5 +1,6 @@
 """How an environment gets into the app: its own template first, then the control plane that carries it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -32,9 +33,20 @@ def add_environment(app: cdk.App, configuration: Configuration) -> ControlStack:
     return ControlStack(app, names, configuration, template)
 
 
-def environment_template(names: Names, configuration: Configuration, directory: Path) -> Path:
-    """Synthesise the environment's template by an app of its own, and return the file."""
+def environment_template(
+    names: Names,
+    configuration: Configuration,
+    directory: Path,
+    *,
+    checks: Callable[[cdk.App], None] | None = None,
+) -> Path:
+    """Synthesise the environment's template by an app of its own, and return the file.
+
+    `checks` may add validations to that app; what they find makes the synthesis fail.
+    """
     inner = cdk.App(outdir=str(directory), analytics_reporting=False, tree_metadata=False)
+    if checks:
+        checks(inner)
     EnvironmentStack(inner, names, configuration)
     assembly = inner.synth()
     return Path(assembly.directory) / f"{names.environment_stack}.template.json"

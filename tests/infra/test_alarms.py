@@ -1,0 +1,135 @@
+"""The ten alarms of requirement D1."""
+
+import json
+
+import pytest
+
+ARN = "arn:aws:elasticloadbalancing:ap-northeast-2:111122223333:listener/app/cutover-production/1234567890123456/1234567890123456"
+SIMPLE = {
+    "latency": ("AWS/ApplicationELB", "TargetResponseTime", "ExtendedStatistic", "p95", 2, 3),
+    "cpu": ("AWS/EC2", "CPUUtilization", "Statistic", "Average", 90, 5),
+    "memory": ("CWAgent", "mem_used_percent", "Statistic", "Average", 95, 3),
+}
+
+
+def alarm(synthesised, colour, kind):
+    name = synthesised.names.alarm(colour, kind)
+    return synthesised.environment.named("AWS::CloudWatch::Alarm", "AlarmName", name)
+
+
+def dimensions(entries):
+    return {entry["Name"]: entry["Value"] for entry in entries}
+
+
+def of_targets(synthesised, colour, found):
+    template = synthesised.environment
+    assert set(found) == {"TargetGroup", "LoadBalancer"}
+    group, attribute = found["TargetGroup"]["Fn::GetAtt"]
+    assert attribute == "TargetGroupFullName"
+    assert template.resources[group]["Properties"]["Name"] == synthesised.names.target_group(colour)
+    assert found["LoadBalancer"]["Fn::GetAtt"][1] == "LoadBalancerFullName"
+
+
+def test_each_colour_has_five(each):
+    names = {p["AlarmName"] for p in each.environment.of("AWS::CloudWatch::Alarm").values()}
+    assert names == {
+        f"cutover-{each.name}-backend-{colour}-{kind}"
+        for colour in ("blue", "green")
+        for kind in ("errors", "latency", "cpu", "memory", "health")
+    }
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_errors_are_five_per_cent_of_the_colours_own_requests_for_five_minutes(staging, colour):
+    found = alarm(staging, colour, "errors")
+    queries = {query["Id"]: query for query in found["Metrics"]}
+    (result,) = (query for query in queries.values() if query["ReturnData"])
+    assert result["Expression"] == "100*errors/requests"
+    for id, metric in (("errors", "HTTPCode_Target_5XX_Count"), ("requests", "RequestCount")):
+        stat = queries[id]["MetricStat"]
+        assert (stat["Metric"]["Namespace"], stat["Metric"]["MetricName"]) == ("AWS/ApplicationELB", metric)
+        assert (stat["Stat"], stat["Period"]) == ("Sum", 60)
+        of_targets(staging, colour, dimensions(stat["Metric"]["Dimensions"]))
+    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (5, 5, 5)
+    assert found["ComparisonOperator"] == "GreaterThanThreshold"
+    assert found["TreatMissingData"] == "notBreaching"
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+@pytest.mark.parametrize("kind", SIMPLE)
+def test_latency_cpu_and_memory_are_those_of_d1(staging, colour, kind):
+    namespace, metric, key, statistic, threshold, minutes = SIMPLE[kind]
+    found = alarm(staging, colour, kind)
+    assert (found["Namespace"], found["MetricName"], found[key]) == (namespace, metric, statistic)
+    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (
+        threshold,
+        minutes,
+        minutes,
+    )
+    assert found["Period"] == 60
+    assert found["ComparisonOperator"] == "GreaterThanThreshold"
+    assert found["TreatMissingData"] == "notBreaching"
+    if kind == "latency":
+        of_targets(staging, colour, dimensions(found["Dimensions"]))
+    else:
+        assert dimensions(found["Dimensions"]) == {"AutoScalingGroupName": staging.names.group(colour)}
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_health_is_one_failing_target_three_minutes_in_a_row_and_silence_is_failure(staging, colour):
+    found = alarm(staging, colour, "health")
+    assert (found["MetricName"], found["Statistic"]) == ("UnHealthyHostCount", "Maximum")
+    assert found["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (1, 3, 3)
+    assert found["TreatMissingData"] == "breaching"
+    of_targets(staging, colour, dimensions(found["Dimensions"]))
+
+
+def test_a_description_tells_the_rollback_everything_and_fits(each):
+    template = each.environment
+    for properties in template.of("AWS::CloudWatch::Alarm").values():
+        text, references = filled(properties["AlarmDescription"])
+        description = json.loads(text)
+        assert set(description) == {
+            "meaning",
+            "environment",
+            "service",
+            "colour",
+            "listener",
+            "test_listener",
+            "blue",
+            "green",
+        }
+        assert description["environment"] == each.name
+        assert description["service"] == "backend"
+        assert f"-{description['colour']}-" in properties["AlarmName"]
+        assert len(description["meaning"]) < 120
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+        assert len(text) <= 1024
+        expected = ("ListenerArn", "TestListenerArn", "BlueTargetGroupArn", "GreenTargetGroupArn")
+        assert references == [template.outputs[output]["Value"]["Ref"] for output in expected]
+
+
+def test_no_alarm_acts_by_itself(each):
+    for properties in each.environment.of("AWS::CloudWatch::Alarm").values():
+        assert "AlarmActions" not in properties
+
+
+def test_the_dashboard_shows_every_alarm_and_both_colours(staging):
+    text, _ = filled(staging.environment.one("AWS::CloudWatch::Dashboard")["DashboardBody"])
+    body = json.loads(text)
+    (alarms,) = (w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm")
+    assert len(alarms) == 10
+    titles = [w["properties"]["title"] for w in body["widgets"]]
+    for wanted in ("p95 latency, s", "Requests per minute", "5xx answers per minute"):
+        assert wanted in titles
+    for widget in body["widgets"]:
+        if widget["type"] == "metric":
+            assert [line[-1]["label"] for line in widget["properties"]["metrics"]] == ["blue", "green"]
+
+
+def filled(joined):
+    """A joined text with each reference as an ARN of full length, and the references in order."""
+    parts = joined["Fn::Join"][1]
+    references = [part["Ref"] for part in parts if isinstance(part, dict) and "Ref" in part]
+    return "".join(part if isinstance(part, str) else ARN for part in parts), references

@@ -1,0 +1,278 @@
+"""The configuration files, and what a person reads who made a mistake in one."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from config.model import DIRECTORY, Configuration, ConfigurationError, environments, load
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Writes staging.toml with one text replaced by another, and loads it."""
+
+    def edit(old: str, new: str) -> Configuration:
+        text = (DIRECTORY / "staging.toml").read_text()
+        assert old in text
+        (tmp_path / "staging.toml").write_text(text.replace(old, new, 1))
+        return load("staging", tmp_path)
+
+    return edit
+
+
+def message(edited, old: str, new: str) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        edited(old, new)
+    text = str(raised.value)
+    assert "\n" not in text, "one message is one line"
+    return text
+
+
+@pytest.mark.parametrize("name", ["staging", "production", "sandbox"])
+def test_every_environment_that_is_shipped_loads(name):
+    assert load(name).environment == name
+
+
+def test_the_environments_are_those_that_have_a_file():
+    assert environments() == ["production", "sandbox", "staging"]
+
+
+def test_staging_is_what_the_requirements_say():
+    staging = load("staging")
+    assert staging.region == "ap-northeast-2"
+    assert staging.network.cidr == "10.1.0.0/16"
+    assert staging.network.public_subnets == ("10.1.1.0/24", "10.1.2.0/24")
+    assert staging.network.private_subnets == ("10.1.10.0/24", "10.1.11.0/24")
+    assert staging.network.nat_gateways
+    assert (staging.backend.instance_type, staging.backend.instances_per_colour) == ("t3.large", 3)
+    assert list(staging.backend.ports) == [8000, 8001, 8002]
+    assert staging.backend.health_check.interval_seconds == 30
+    assert (staging.database.instance_class, staging.database.instances) == ("db.t3.medium", 3)
+    assert staging.database.name == "online_evaluation_staging"
+    assert (staging.cache.node_type, staging.cache.nodes) == ("cache.t3.micro", 2)
+    assert (staging.window.start, staging.window.end, staging.window.zone) == ("02:00", "04:00", "Asia/Seoul")
+    backup = staging.window.backup
+    assert (backup.day, backup.start, backup.end) == ("Sunday", "01:00", "03:00")
+
+
+def test_the_alarms_and_thresholds_default_to_the_requirements():
+    staging = load("staging")
+    alarms = staging.alarms
+    assert (alarms.error_rate_percent, alarms.error_minutes) == (5, 5)
+    assert (alarms.p95_seconds, alarms.p95_minutes) == (2, 3)
+    assert (alarms.cpu_percent, alarms.cpu_minutes) == (90, 5)
+    assert (alarms.memory_percent, alarms.memory_minutes) == (95, 3)
+    assert alarms.health_failures == 3
+    assert staging.thresholds.p95_ms == 500
+    assert staging.thresholds.error_rate == 0.001
+    assert (staging.load.requests_per_second, staging.load.users) == (1000, 200)
+
+
+def test_a_configuration_cannot_be_changed():
+    staging = load("staging")
+    with pytest.raises(Exception, match="frozen"):
+        staging.poll_seconds = 1
+
+
+def test_the_same_file_loads_the_same_twice():
+    assert load("production") == load("production")
+
+
+def test_an_unknown_environment_lists_the_known_ones():
+    with pytest.raises(ConfigurationError) as raised:
+        load("stagin")
+    assert "unknown environment 'stagin'" in str(raised.value)
+    assert "did you mean staging?" in str(raised.value)
+    assert "production, sandbox, staging" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["../staging", "", "staging.toml"])
+def test_an_environment_is_never_taken_for_a_path(name):
+    with pytest.raises(ConfigurationError, match="unknown environment"):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(
+            "instances_per_colour = 3",
+            "instance_per_colour = 3",
+            "config/staging.toml: backend.instance_per_colour is not a known key; did you mean instances_per_colour?",
+            id="a misspelt key",
+        ),
+        pytest.param(
+            "[network]",
+            "[netwrok]",
+            "config/staging.toml: netwrok is not a known key; did you mean network?",
+            id="a misspelt table",
+        ),
+        pytest.param(
+            "interval_seconds = 30",
+            "intervall = 30",
+            "backend.health_check.intervall is not a known key; did you mean interval_seconds?",
+            id="a misspelt key deep inside",
+        ),
+        pytest.param(
+            'domain = "api-staging.ai-model-mgmt.com"\n',
+            "",
+            "backend.domain is missing; add it to [backend]",
+            id="a missing key",
+        ),
+        pytest.param(
+            'cidr = "10.1.0.0/16"',
+            'cidr = "10.1.0.0/33"',
+            "network.cidr is '10.1.0.0/33': it is not an IPv4 network",
+            id="a bad CIDR",
+        ),
+        pytest.param(
+            'cidr = "10.1.0.0/16"',
+            'cidr = "10.1.0.1/16"',
+            "network.cidr is '10.1.0.1/16': it is not an IPv4 network",
+            id="a CIDR with host bits",
+        ),
+        pytest.param(
+            'cidr = "10.1.0.0/16"',
+            'cidr = "10.1.0.0/8"',
+            "network.cidr is '10.1.0.0/8': it is not an IPv4 network",
+            id="a network with host bits for its size",
+        ),
+        pytest.param(
+            'cidr = "10.1.0.0/16"',
+            'cidr = "10.0.0.0/8"',
+            "network.cidr is '10.0.0.0/8': it is no /16 to /28, and a VPC can be nothing else; choose one",
+            id="a network too large for a VPC",
+        ),
+        pytest.param(
+            '"10.1.2.0/24"',
+            '"10.9.2.0/24"',
+            "network.public_subnets is '10.9.2.0/24': it lies outside cidr 10.1.0.0/16; choose a subnet inside it",
+            id="a subnet outside its network",
+        ),
+        pytest.param(
+            '"10.1.10.0/24"',
+            '"10.1.2.128/25"',
+            "network.private_subnets is '10.1.2.128/25': it overlaps 10.1.2.0/24",
+            id="subnets that overlap",
+        ),
+        pytest.param(
+            '["10.1.1.0/24", "10.1.2.0/24"]',
+            '["10.1.1.0/24"]',
+            "network.public_subnets",
+            id="a subnet short",
+        ),
+        pytest.param(
+            "timeout_seconds = 10",
+            "timeout_seconds = 30",
+            "backend.health_check.timeout_seconds is 30: it must be shorter than interval_seconds (30)",
+            id="a health check that outlasts its interval",
+        ),
+        pytest.param(
+            '"ap-northeast-2c"',
+            '"us-east-1a"',
+            "availability_zones is 'us-east-1a': it is no zone of region ap-northeast-2",
+            id="a zone of another region",
+        ),
+        pytest.param(
+            '"ap-northeast-2c"',
+            '"ap-northeast-2a"',
+            "availability_zones is ['ap-northeast-2a', 'ap-northeast-2a']: it names one zone twice",
+            id="one zone twice",
+        ),
+        pytest.param(
+            "instances_per_colour = 3",
+            'instances_per_colour = "3"',
+            "backend.instances_per_colour is '3': it must be a valid integer",
+            id="text instead of a number",
+        ),
+        pytest.param(
+            'zone = "Asia/Seoul"',
+            'zone = "Asia/Soul"',
+            "window.zone is 'Asia/Soul': it is not a time zone",
+            id="an unknown time zone",
+        ),
+        pytest.param('start = "02:00"', 'start = "2am"', "window.start is '2am': it must match", id="a bad time"),
+        pytest.param(
+            "first_port = 8000",
+            "first_port = 8000\ntest_listener_port = 443",
+            "backend.test_listener_port is 443: it is the port of the live listener too",
+            id="one port for both listeners",
+        ),
+        pytest.param(
+            'account = "111122223333"', 'account = "1111"', "account is '1111': it must match", id="a bad account"
+        ),
+        pytest.param(
+            'NODE_ENV = "staging"',
+            "NODE_ENV = \"it's\"",
+            "release.settings.NODE_ENV is \"it's\": it holds a quote",
+            id="a setting that would leave its quotes",
+        ),
+        pytest.param(
+            'environment = "staging"',
+            'environment = "production"',
+            "environment is 'production': the file's name says 'staging'",
+            id="a copied file that was not renamed",
+        ),
+        pytest.param("[database]", "[database", "config/staging.toml is not valid TOML", id="not TOML"),
+    ],
+)
+def test_a_mistake_names_the_field_the_value_and_the_way_out(edited, tmp_path, old, new, expected):
+    text = message(edited, old, new).replace(f"{tmp_path.name}/", "config/")
+    assert expected in text
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["p95_ms", "error_rate", "query_mean_ms", "index_hit", "pool_use"],
+)
+def test_a_negative_threshold_is_named(edited, field):
+    text = message(edited, "[load]", f"[thresholds]\n{field} = -5\n\n[load]")
+    assert f"thresholds.{field} is -5" in text
+    assert "greater than 0" in text
+
+
+def test_the_nightly_run_must_know_what_it_deploys(edited):
+    text = message(edited, "[load]", "[nightly]\nenabled = true\n\n[load]")
+    assert "nightly.enabled is True: it needs exactly one of source and image" in text
+
+
+def test_more_instances_than_addresses_are_refused(tmp_path):
+    text = (DIRECTORY / "staging.toml").read_text()
+    text = text.replace('["10.1.10.0/24", "10.1.11.0/24"]', '["10.1.10.0/29", "10.1.10.8/29"]')
+    text = text.replace("instances_per_colour = 3", "instances_per_colour = 4")
+    (tmp_path / "staging.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match="instances_per_colour is 4: it needs 8 addresses .* hold 6"):
+        load("staging", tmp_path)
+
+
+def test_what_the_functions_read_is_json_that_fits_a_parameter():
+    for name in environments():
+        text = json.dumps(load(name).for_lambdas(), sort_keys=True)
+        # A standard parameter: https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
+        assert len(text) <= 4096
+        assert set(json.loads(text)) == {
+            "environment",
+            "poll_seconds",
+            "watch",
+            "load",
+            "thresholds",
+            "window",
+            "alarms",
+            "release",
+            "backend",
+            "database",
+        }
+
+
+def test_the_sandbox_can_bind_the_addresses_of_its_instances():
+    sandbox = load("sandbox")
+    assert sandbox.network.cidr == "127.1.0.0/16"
+
+
+def test_no_file_holds_a_secret():
+    for path in Path(DIRECTORY).glob("*.toml"):
+        text = json.dumps(tomllib.loads(path.read_text())).lower()
+        for word in ("password", "token", "secret"):
+            assert word not in text, f"{path.name} holds a {word}"
