@@ -9,15 +9,14 @@ Where the sandbox was started with MONGO_URL, the endpoint is that server's, and
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pymongo
 import pymongo.errors
 from ministack.services import documentdb
 
+from sandbox.database.launch import database_command, real_server
 from sandbox.emulator import caches, certificates
 from sandbox.emulator.context import Context, replace, seam
 from sandbox.emulator.managed_servers import ManagedServers, ServerError, first_host, write_secret
@@ -137,10 +136,17 @@ class _DocumentDb:
         write_secret(password_file, cluster["_MasterUserPassword"])
         ready_file.unlink(missing_ok=True)
         issued = certificates.authority(self._settings.pki).issue(name, [cluster["Endpoint"]])
-        command: list[str | Path] = [sys.executable, "-m", "sandbox.database"]
-        command += ["--host", cluster["Endpoint"], "--port", str(cluster["Port"])]
-        command += ["--username", cluster["MasterUsername"], "--password-file", password_file]
-        command += ["--certificate", issued.certificate, "--key", issued.key, "--ready-file", ready_file]
+        command = database_command(
+            host=cluster["Endpoint"],
+            port=int(cluster["Port"]),
+            username=cluster["MasterUsername"],
+            password_file=password_file,
+            data_directory=folder / "data",
+            certificate=issued.certificate,
+            key=issued.key,
+            ready_file=ready_file,
+            mongod=real_server(),
+        )
         self._servers.start(name, command, lambda: ready_file.exists() and self._answers(cluster))
 
     def _answers(self, cluster: dict[str, Any]) -> bool:

@@ -205,6 +205,8 @@ def _install_groups() -> None:
             raise Refusal("ResourceInUse", message)
         return delete(params)
 
+    # Fn::GetAtt TargetGroupFullName is `targetgroup/NAME/ID`, as metrics have it; ministack's lacks the head.
+    replace(alb, "_target_group_full_name_from_arn", translation.full_name)
     _replace_action("CreateTargetGroup", "_create_tg", create_tg)
     _replace_action("DeleteTargetGroup", "_delete_tg", delete_tg)
     _replace_resource("TargetGroup", "create", "_elbv2_target_group_create", create_from_template)
