@@ -23,6 +23,7 @@ ADDITIONS = (
     "event_targets",
     "scheduler",
     "formation",
+    "formation_changes",
     "secrets",
     "certificates",
     "load_balancers",

@@ -445,7 +445,7 @@ def _install_start() -> None:
 def _install_metrics() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html"""
     emit = seam(sfn, "_emit_execution_status_event")
-    record = seam(cloudwatch, "record_metric")
+    seam(cloudwatch, "record_metric")
     names = {
         "RUNNING": "ExecutionsStarted",
         "SUCCEEDED": "ExecutionsSucceeded",
@@ -456,7 +456,7 @@ def _install_metrics() -> None:
 
     def emitted(execution: Execution) -> None:
         dimensions = {"StateMachineArn": execution["stateMachineArn"]}
-        record("AWS/States", names[execution["status"]], 1, "Count", dimensions)
+        cloudwatch.record_metric("AWS/States", names[execution["status"]], 1, "Count", dimensions)
         emit(execution)
 
     replace(sfn, "_emit_execution_status_event", emitted)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -138,11 +140,10 @@ def test_a_network_is_made_and_taken_down(emulator: Any, stacks: Stacks) -> None
     assert ec2.describe_flow_logs(FlowLogIds=[made["Flow"]])["FlowLogs"][0]["ResourceId"] == made["Vpc"]
     stacks.client.delete_stack(StackName=name)
     emulator.wait_for(
-        lambda: stacks.status(made and stacks_id(stacks, name)) == "DELETE_COMPLETE", what="the deletion"
+        lambda: stacks.status(stacks_id(stacks, name)) == "DELETE_COMPLETE", what="the deletion"
     )
     assert not ec2.describe_flow_logs(FlowLogIds=[made["Flow"]])["FlowLogs"]
-    with pytest.raises(ClientError):
-        ec2.describe_addresses(PublicIps=[made["Address"]])
+    assert made["Address"] not in [each["PublicIp"] for each in ec2.describe_addresses()["Addresses"]]
 
 
 def stacks_id(stacks: Stacks, name: str) -> str:
@@ -287,9 +288,6 @@ def test_secrets_and_parameters_are_resolved_in_templates(emulator: Any, stacks:
 
 def test_a_function_takes_its_code_from_parameters_and_stands_in_a_vpc(emulator: Any, stacks: Stacks) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-code.html"""
-    import io
-    import zipfile
-
     name, archive = emulator.unique("stack"), io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("index.py", "def handler(e, c): return 'from s3'\n")
@@ -337,3 +335,27 @@ def test_a_type_that_nobody_implements_is_an_error(emulator: Any, stacks: Stacks
     name = emulator.unique("stack")
     with pytest.raises(ClientError, match="AWS::Synthetics::Canary"):
         stacks.propose(name, stack({"Canary": {"Type": "AWS::Synthetics::Canary"}}), "CREATE")
+
+
+def test_a_property_that_can_only_be_created_replaces_its_resource(emulator: Any, stacks: Stacks) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html"""
+    name = emulator.unique("stack")
+
+    def template(description: str) -> str:
+        group = {"GroupDescription": description, "VpcId": {"Ref": "Vpc"}}
+        return stack(
+            {"Vpc": NETWORK["Vpc"], "Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": group}}
+        )
+
+    assert stacks.apply(name, template("one")) == "CREATE_COMPLETE"
+    before = stacks.resources(name)
+    proposed = stacks.propose(name, template("two"), "UPDATE")
+    change = proposed["Changes"][0]["ResourceChange"]
+    assert (change["LogicalResourceId"], change["Replacement"]) == ("Group", "True")
+    assert change["Details"][0]["Target"]["RequiresRecreation"] == "Always"
+    assert stacks.execute(name, proposed) == "UPDATE_COMPLETE"
+    after = stacks.resources(name)
+    assert after["Vpc"] == before["Vpc"]
+    assert after["Group"] != before["Group"]
+    groups = emulator.client("ec2").describe_security_groups()["SecurityGroups"]
+    assert before["Group"] not in [group["GroupId"] for group in groups]
