@@ -10,6 +10,7 @@ import datetime
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Authority:
             self._key, self._certificate = self._found()
         _write(
             self.bundle_path,
-            Path(certifi.where()).read_bytes().rstrip(b"\n") + b"\n" + _pem(self._certificate),
+            _machine_roots() + _pem(self._certificate),
             mode=0o644,
         )
 
@@ -181,6 +182,14 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
+
+
+def _machine_roots() -> bytes:
+    """The public roots, and what this machine trusts beside them (a company's proxy signs with its own CA)."""
+    named = [os.environ.get(name) for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")]
+    stores = [certifi.where(), ssl.get_default_verify_paths().cafile, *named]
+    files = dict.fromkeys(Path(store) for store in stores if store)
+    return b"".join(file.read_bytes().rstrip(b"\n") + b"\n" for file in files if file.is_file())
 
 
 def _pem(certificate: x509.Certificate) -> bytes:
