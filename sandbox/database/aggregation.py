@@ -77,7 +77,7 @@ def pushed_down(parsed: list[tuple[str, Any]]) -> tuple[Document, list[tuple[str
     rest = list(parsed)
     conditions: list[Any] = []
     while rest and rest[0][0] == "$match":
-        conditions.append(rest.pop(0)[1])
+        conditions.append(_match_filter(rest.pop(0)[1]))
     if conditions:
         query["filter"] = conditions[0] if len(conditions) == 1 else {"$and": conditions}
     if rest and rest[0][0] == "$sort":
@@ -117,10 +117,14 @@ def _limit_of(argument: Any) -> int:
     return number
 
 
-def _match(argument: Any) -> Stage:
+def _match_filter(argument: Any) -> Document:
     if not isinstance(argument, dict):
         raise CommandError(15959, "the match filter must be an expression in an object")
-    matches = matching.parse(argument).matches
+    return argument
+
+
+def _match(argument: Any) -> Stage:
+    matches = matching.parse(_match_filter(argument)).matches
     return lambda documents: [document for document in documents if matches(document)]
 
 

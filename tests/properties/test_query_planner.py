@@ -122,12 +122,14 @@ def build(documents: list[dict[str, Any]], indexes: list[dict[str, Any]]) -> Col
         try:
             collection.create_indexes([specification])
         except CommandError as error:
-            assert error.code == 85, error  # the same index under another name
+            if error.code != 85:  # the same index under another name
+                raise
     for document in documents:
         try:
             collection.insert(document)
         except CommandError as error:
-            assert error.code in (171, 16746), error  # two arrays in one key; an ambiguous position
+            if error.code not in (171, 16746):  # two arrays in one key; an ambiguous position
+                raise
     return collection
 
 
@@ -138,7 +140,8 @@ def check(collection: Collection, condition: Predicate, sort: dict[str, int], sk
     try:
         scanned = execution.run(collection, planned, CollectionScan())
     except CommandError as error:
-        assert error.code == 171  # the sort goes through two arrays
+        if error.code != 171:  # the sort goes through two arrays
+            raise
         return "refused"
     expected = {record_id for record_id, _ in scanned}
     for candidate in [access, *losers]:
@@ -158,7 +161,8 @@ def check(collection: Collection, condition: Predicate, sort: dict[str, int], sk
     try:
         wanted = execution.run(collection, window, CollectionScan())
     except CommandError as error:
-        assert error.code == 171
+        if error.code != 171:
+            raise
         return "refused"
     assert [i for i, _ in execution.run(collection, window)] == [i for i, _ in wanted]
     return type(access).__name__
@@ -183,7 +187,8 @@ def run_seed(seed: int) -> dict[str, int]:
                 try:
                     collection.replace(record_id, fresh)
                 except CommandError as error:
-                    assert error.code in (171, 16746), error
+                    if error.code not in (171, 16746):
+                        raise
     for index in collection.indexes.values():
         wanted = sorted(
             (key, record_id)
