@@ -156,10 +156,11 @@ def _settings(value: object) -> Mapping[str, str]:
             raise InvalidInputError(
                 f"settings.{name}: not a variable's name; wanted capitals, digits, underscores"
             )
-        # A line break would smuggle a second variable into the environment file.
-        if not isinstance(setting, str) or "\n" in setting or "\r" in setting:
+        # A line break would smuggle a second variable into the environment file; a single quote ends a
+        # quoted one.
+        if not isinstance(setting, str) or any(sign in setting for sign in "\n\r'"):
             raise InvalidInputError(
-                f"settings.{name}: {setting!r} is not a text of one line; put it in quotes"
+                f"settings.{name}: {setting!r} does not fit; wanted a text of one line, without single quotes"
             )
     return dict(value)
 

@@ -123,7 +123,7 @@ def stop_containers(about: Aftermath, world: World, targets: Targets | None = No
         fence=0,
         started="",
     )
-    image = str(record.get("image_uri") or (about.live.image if about.live else ""))
+    image = str(record.get("image_uri") or "")
     parameters = release_parameters("stop", deployment, image, about.failing)
     world.commands.send(world.document, instances, parameters, f"cutover {deployment.id} stop")
 

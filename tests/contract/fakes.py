@@ -1,0 +1,461 @@
+"""The ports in memory. Those that have a contract suite pass it, as the real adapters do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.environment import Targets
+from cutover.domain.errors import ConflictError, LockLostError, NotReachableError
+from cutover.domain.health import Target
+from cutover.domain.indexes import Index
+from cutover.domain.lock import Lock
+from cutover.domain.records import LOCK, Item, Key
+from cutover.ports import (
+    Alarm,
+    Answer,
+    Change,
+    ChangeSet,
+    Explained,
+    Group,
+    Handshake,
+    IngressRule,
+    Invocation,
+    LoadSummary,
+    Stack,
+    StackResource,
+)
+
+NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+TARGETS = Targets("listener", "test-listener", "blue-group", "green-group")
+BLUE, GREEN = Weights(100, 0), Weights(0, 100)
+OUTPUTS = {
+    "ListenerArn": "listener",
+    "TestListenerArn": "test-listener",
+    "BlueTargetGroupArn": "blue-group",
+    "GreenTargetGroupArn": "green-group",
+    "LoadBalancerDns": "127.0.0.1",
+    "Domain": "api.example.com",
+    "ListenerPort": "443",
+    "TestListenerPort": "8443",
+    "BlueGroup": "backend-blue",
+    "GreenGroup": "backend-green",
+    "ReleaseDocument": "release-document",
+    "Dashboard": "dashboard",
+    "DatabaseEndpoint": "database",
+    "DatabasePort": "27017",
+    "RedisEndpoint": "redis",
+    "RedisPort": "6379",
+    "FilesBucket": "files",
+    "ContainersPerInstance": "3",
+    "FirstPort": "8000",
+}
+
+
+class FakeClock:
+    """Stands still until somebody sleeps."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self._began = self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return (self._now - self._began).total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class FakeJournal:
+    """`broken` makes every call fail as an unreachable table does."""
+
+    def __init__(self) -> None:
+        self.items: dict[Key, dict[str, Any]] = {}
+        self.broken = False
+
+    def read(self, key: Key) -> Item | None:
+        self._reach()
+        found = self.items.get(key)
+        return dict(found) if found is not None else None
+
+    def write(self, changes: Sequence[Change], *, lock: Lock | None = None) -> None:
+        self._reach()
+        if lock is not None:
+            held = self.items.get(LOCK, {})
+            if held.get("holder") != lock.holder or held.get("fence") != lock.fence:
+                raise LockLostError(f"deployment {lock.holder} no longer holds the lock")
+        for change in changes:
+            there = self.items.get(change.key)
+            expected = all((there or {}).get(name) == value for name, value in change.expect.items())
+            if (change.absent and there is not None) or not expected:
+                raise ConflictError(f"{change.key} is not as expected")
+        for change in changes:
+            if change.how == "put":
+                self.items[change.key] = dict(change.values)
+            elif change.how == "update":
+                self.items[change.key] = {**self.items.get(change.key, {}), **change.values}
+
+    def _reach(self) -> None:
+        if self.broken:
+            raise NotReachableError("the table does not answer")
+
+
+class FakeLoadBalancer:
+    """Two listeners and two target groups; `moves` are the changes in the order they were made."""
+
+    def __init__(self, live: Weights = BLUE, test: Weights = GREEN) -> None:
+        self.of = {TARGETS.listener_arn: live, TARGETS.test_listener_arn: test}
+        self.targets: dict[str, list[Target]] = {TARGETS.blue: [], TARGETS.green: []}
+        self.moves: list[tuple[str, Weights]] = []
+        self.unreadable: set[str] = set()
+
+    def populate(self, colour: Colour, healthy: int, sick: int = 0) -> None:
+        states = ["healthy"] * healthy + ["unhealthy"] * sick
+        self.targets[TARGETS.of(colour)] = [
+            Target(f"i-{colour}{n // 3}", 8000 + n % 3, state) for n, state in enumerate(states)
+        ]
+
+    def weights(self, listener: str, targets: Targets) -> Weights:
+        self._reach(listener)
+        return self.of[listener]
+
+    def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
+        self._reach(listener)
+        self.of[listener] = weights
+        self.moves.append((listener, weights))
+
+    def health(self, target_group: str) -> Sequence[Target]:
+        self._reach(target_group)
+        return list(self.targets[target_group])
+
+    def _reach(self, name: str) -> None:
+        if name in self.unreadable:
+            raise NotReachableError(f"{name} does not answer")
+
+
+class FakeStacks:
+    """One stack and its change sets. `empty` makes every change set one without changes."""
+
+    def __init__(self, stack: Stack | None = None) -> None:
+        self.there = stack
+        self.sets: dict[str, ChangeSet] = {}
+        self.created: list[tuple[str, bool, Mapping[str, str]]] = []
+        self.executed: list[str] = []
+        self.held: list[StackResource] = [StackResource("Balancer", "AWS::X", "CREATE_COMPLETE")]
+        self.failure: str | None = None
+
+    def stack(self) -> Stack | None:
+        return self.there
+
+    def resources(self) -> Sequence[StackResource]:
+        return self.held
+
+    def first_failure(self) -> str | None:
+        return self.failure
+
+    def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
+        if name in self.sets:
+            return
+        self.created.append((name, new_stack, parameters))
+        self.sets[name] = ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [])
+        if new_stack and self.there is None:
+            self.there = Stack("REVIEW_IN_PROGRESS", "", {})
+
+    def become(self, name: str, status: str, execution_status: str = "AVAILABLE", reason: str = "") -> None:
+        changes = [{"action": "Modify", "logical_id": "Balancer"}]
+        found = self.sets[name]
+        self.sets[name] = replace(
+            found, status=status, execution_status=execution_status, reason=reason, changes=changes
+        )
+
+    def find(self, name: str) -> ChangeSet | None:
+        return self.sets.get(name)
+
+    def execute(self, name: str) -> None:
+        self.executed.append(name)
+        self.sets[name] = replace(self.sets[name], execution_status="EXECUTE_IN_PROGRESS")
+        self.there = Stack("UPDATE_IN_PROGRESS", "", self.there.outputs if self.there else {})
+
+    def delete(self, name: str) -> None:
+        self.sets.pop(name, None)
+
+
+class FakeInstances:
+    def __init__(self, **groups: Group) -> None:
+        self.groups = {name.replace("_", "-"): group for name, group in groups.items()}
+
+    def group(self, name: str) -> Group | None:
+        return self.groups.get(name)
+
+
+class FakeRegistry:
+    name, uri = "backend", "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/backend"
+
+    def __init__(self, **tags: str) -> None:
+        self.tags = tags
+
+    def digest(self, *, tag: str | None = None, digest: str | None = None) -> str | None:
+        if tag is not None:
+            return self.tags.get(tag)
+        return digest if digest in self.tags.values() else None
+
+
+class FakeSources:
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def holds(self, key: str) -> bool:
+        return key in self.keys
+
+    def location(self, key: str) -> str:
+        return f"artifacts/{key}"
+
+
+class FakeCommands:
+    """`unmanaged`: instances that have not reported yet."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, tuple[str, ...], Mapping[str, str]]] = []
+        self.results: list[Invocation] = []
+        self.unmanaged = False
+
+    def send(
+        self, document: str, instances: Sequence[str], parameters: Mapping[str, str], comment: str
+    ) -> str:
+        if self.unmanaged:
+            raise NotReachableError("an instance has not reported to Systems Manager yet")
+        self.sent.append((document, tuple(instances), parameters))
+        return f"command-{len(self.sent)}"
+
+    def invocations(self, command: str) -> Sequence[Invocation]:
+        return self.results
+
+
+class FakeEvents:
+    def __init__(self) -> None:
+        self.published: list[tuple[str, Mapping[str, Any]]] = []
+
+    def publish(self, kind: str, detail: Mapping[str, Any]) -> None:
+        self.published.append((kind, detail))
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.published]
+
+
+class FakeExecutions:
+    def __init__(self, *running: str) -> None:
+        self.running = set(running)
+        self.stopped: list[tuple[str, str]] = []
+
+    def runs(self, arn: str) -> bool:
+        return arn in self.running
+
+    def stop(self, arn: str, cause: str) -> None:
+        self.running.discard(arn)
+        self.stopped.append((arn, cause))
+
+
+class FakeConfiguration:
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def read(self) -> Mapping[str, Any]:
+        return self.settings
+
+
+class FakeAlarms:
+    def __init__(self, *alarms: Alarm, dashboard: str | None = '{"widgets": [{}]}') -> None:
+        self.alarms = list(alarms)
+        self.body = dashboard
+
+    def find(self, names: Sequence[str]) -> Sequence[Alarm]:
+        return [alarm for alarm in self.alarms if alarm.name in names]
+
+    def dashboard(self, name: str) -> str | None:
+        return self.body
+
+
+class FakeInventory:
+    def __init__(self, database: str | None = "available", cache: str | None = "available") -> None:
+        self._states = database, cache
+
+    def database(self, cluster: str) -> str | None:
+        return self._states[0]
+
+    def cache(self, group: str) -> str | None:
+        return self._states[1]
+
+
+class FakeNetwork:
+    def __init__(self, *rules: IngressRule) -> None:
+        self.rules = rules
+
+    def ingress(self, listener: str) -> Sequence[IngressRule]:
+        return self.rules
+
+
+@dataclass
+class FakeDatabase:
+    """Both Database and Queries. `duplicates`: collections whose unique index can't be built."""
+
+    users: dict[str, str] = field(default_factory=dict)
+    there: list[Index] = field(default_factory=list)
+    documents: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    duplicates: frozenset[str] = frozenset()
+    stages: tuple[str, ...] = ("FETCH", "IXSCAN")
+    taken: float = 1.0
+    used: tuple[int, int] | None = (10, 100)
+
+    def ensure_user(self, name: str, password: str) -> str:
+        known = name in self.users
+        self.users[name] = password
+        return "updated" if known else "created"
+
+    def indexes(self, collection: str) -> Sequence[Index]:
+        return [index for index in self.there if index.collection == collection]
+
+    def create_index(self, index: Index) -> None:
+        from cutover.domain.errors import ServiceRefusedError
+
+        if index.unique and index.collection in self.duplicates:
+            raise ServiceRefusedError("duplicate key: {'email': 'a@example.com'}")
+        self.there.append(index)
+
+    def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
+        rows = self.documents.setdefault(collection, {})
+        if document["_id"] in rows:
+            return False
+        rows[document["_id"]] = dict(document)
+        return True
+
+    def sample(self, collection: str) -> Mapping[str, Any] | None:
+        return next(iter(self.documents.get(collection, {}).values()), None)
+
+    def explain(
+        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]]
+    ) -> Explained:
+        return Explained(self.stages, "an_index" if "IXSCAN" in self.stages else None)
+
+    def milliseconds(
+        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]], times: int
+    ) -> Sequence[float]:
+        return [self.taken] * times
+
+    def connections(self) -> tuple[int, int] | None:
+        return self.used
+
+
+class FakeHttp:
+    """A backend in a few lines. `faults` name what it does wrong; `versions` are answered in turn."""
+
+    def __init__(self, version: str = "v1", faults: Sequence[str] = ()) -> None:
+        self.versions = [version]
+        self.faults = set(faults)
+        self.asked: list[tuple[str, int, str]] = []
+        self.headers: dict[str, str] = {}
+        self.tls = {("1.0", "1.1"): Handshake(False, "refused"), ("1.3", "1.3"): Handshake(True, "TLSv1.3")}
+        self._evaluations: list[dict[str, Any]] = []
+        self._files: dict[str, bytes] = {}
+
+    def request(
+        self,
+        method: str,
+        port: int,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        upload: tuple[str, bytes] | None = None,
+    ) -> Answer:
+        self.asked.append((method, port, path))
+        if "dead" in self.faults:
+            raise NotReachableError("connection refused")
+        version = self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]
+        status, body = self._answer(
+            method, path.split("?", maxsplit=1)[0], (headers or {}).get("Authorization"), json, upload
+        )
+        content = body if isinstance(body, bytes) else _json(body)
+        return Answer(status, {"x-release-version": version, **self.headers}, content, 1.0)
+
+    def handshake(self, port: int, lowest: str, highest: str) -> Handshake:
+        return self.tls[(lowest, highest)]
+
+    def _answer(
+        self, method: str, path: str, token: str | None, json: Any, upload: tuple[str, bytes] | None
+    ) -> tuple[int, Any]:
+        if path == "/api/health/detailed":
+            return 200, {
+                "dependencies": {"mongodb": {"ok": True}, "redis": {"ok": "redis" not in self.faults}}
+            }
+        if path == "/api/auth/login":
+            right = json == {"email": "smoke@example.com", "password": "right"}
+            return (200, {"access_token": "good"}) if right else (401, {})
+        if path == "/api/models":
+            return 200, {"models": [{"id": "m1"}]}
+        if path.startswith("/api/health"):
+            return 200, {"status": "ok"}
+        if token != "Bearer good" and "open door" not in self.faults:
+            return 401, {}
+        return self._guarded(method, path, json, upload)
+
+    def _guarded(
+        self, method: str, path: str, json: Any, upload: tuple[str, bytes] | None
+    ) -> tuple[int, Any]:
+        if path == "/api/evaluations" and method == "POST":
+            if "forgets" not in self.faults:
+                self._evaluations.append({"id": "e1", **json})
+            return 201, {"id": "e1"}
+        if path == "/api/evaluations":
+            return 200, {"evaluations": self._evaluations}
+        if upload is not None:
+            self._files["f1"] = upload[1] if "spoils files" not in self.faults else upload[1][:-1]
+            return 201, {"id": "f1"}
+        content = self._files.get(path.rsplit("/", 1)[-1])
+        return (200, content) if content is not None else (404, {})
+
+
+def _json(body: Any) -> bytes:
+    import json
+
+    return json.dumps(body).encode()
+
+
+class FakeLoad:
+    def __init__(self, **summary: Any) -> None:
+        usual = {
+            "requests": 1500,
+            "failed": 0,
+            "seconds": 5.0,
+            "p50_ms": 5.0,
+            "p95_ms": 20.0,
+            "p99_ms": 40.0,
+            "lag_p95_ms": 1.0,
+        }
+        self.summary = LoadSummary(**{**usual, **summary})
+        self.asked: list[Mapping[str, Any]] = []
+
+    def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
+        self.asked.append({"port": port, "path": path, "rate": rate, "users": users, "seconds": seconds})
+        return self.summary
+
+
+class FakeWorld(SimpleNamespace):
+    """What a rollback may need."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            journal=FakeJournal(),
+            balancer=FakeLoadBalancer(),
+            executions=FakeExecutions(),
+            commands=FakeCommands(),
+            events=FakeEvents(),
+            clock=FakeClock(),
+            document="release-document",
+        )

@@ -1,0 +1,124 @@
+"""Whether a rollback goes, stays away or calls a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.environment import Targets
+from cutover.domain.health import Health
+from cutover.domain.records import Live
+from cutover.domain.rollback import Action, Situation, Trigger, decide
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+LIVE = Live(
+    deployment="d2",
+    version="v2",
+    image="sha256:2",
+    colour=Colour.GREEN,
+    previous_deployment="d1",
+    previous_colour=Colour.BLUE,
+    previous_version="v1",
+    previous_image="sha256:1",
+    swapped_at="2026-03-04T11:00:00.000Z",
+    watch_until="2026-03-05T11:00:00.000Z",
+    healthy_share=0.5,
+    targets=Targets("l", "t", "b", "g"),
+)
+ALARM = Situation(
+    trigger=Trigger.ALARM,
+    failing=Colour.GREEN,
+    live=LIVE,
+    weights=Weights(0, 100),
+    previous_health=Health(6, 6),
+    now=NOW,
+)
+
+
+def test_an_alarm_of_the_live_colour_goes_back_to_a_sound_previous_one() -> None:
+    decision = decide(ALARM)
+
+    assert (decision.action, decision.to) == (Action.GO, Colour.BLUE)
+    assert "6 of 6 healthy" in decision.reason
+
+
+def test_an_alarm_of_the_idle_colour_is_ignored() -> None:
+    decision = decide(replace(ALARM, failing=Colour.BLUE))
+
+    assert decision.action is Action.IGNORE
+    assert "blue is not live" in decision.reason
+
+
+def test_the_listener_is_believed_before_the_journal() -> None:
+    """The traffic is back on blue already: the same event, delivered a second time."""
+    assert decide(replace(ALARM, weights=Weights(100, 0))).action is Action.IGNORE
+
+
+def test_it_never_goes_where_no_target_is_healthy() -> None:
+    decision = decide(replace(ALARM, previous_health=Health(0, 6, "6 unhealthy")))
+
+    assert decision.action is Action.REFUSE
+    assert "0 of 6 healthy" in decision.reason
+
+
+def test_it_never_goes_where_nobody_can_say_how_it_is() -> None:
+    assert decide(replace(ALARM, previous_health=None)).action is Action.REFUSE
+
+
+def test_a_weak_previous_colour_is_better_than_a_failing_one() -> None:
+    decision = decide(replace(ALARM, previous_health=Health(1, 6)))
+
+    assert decision.action is Action.GO
+    assert "weak" in decision.reason
+
+
+def test_it_never_goes_back_twice() -> None:
+    back = replace(LIVE, colour=Colour.BLUE, previous_colour=Colour.GREEN, rolled_back=True)
+    decision = decide(replace(ALARM, failing=Colour.BLUE, live=back, weights=Weights(100, 0)))
+
+    assert decision.action is Action.IGNORE
+    assert "rolled back" in decision.reason
+
+
+def test_after_its_watch_an_alarm_rolls_nothing_back() -> None:
+    assert decide(replace(ALARM, now=NOW + timedelta(days=2))).action is Action.IGNORE
+
+
+@pytest.mark.parametrize("trigger", [Trigger.PERSON, Trigger.DEPLOYMENT])
+def test_after_its_watch_a_person_still_may(trigger: Trigger) -> None:
+    assert decide(replace(ALARM, trigger=trigger, now=NOW + timedelta(days=2))).action is Action.GO
+
+
+def test_a_first_release_has_nothing_to_go_back_to() -> None:
+    first = replace(LIVE, previous_deployment=None, previous_colour=None)
+
+    assert decide(replace(ALARM, live=first)).action is Action.REFUSE
+
+
+def test_an_alarm_before_any_release_is_about_nothing() -> None:
+    assert decide(replace(ALARM, live=None)).action is Action.IGNORE
+
+
+def test_without_the_journal_weights_and_health_decide() -> None:
+    blind = replace(ALARM, live=None, journal_readable=False)
+
+    assert decide(blind).action is Action.GO
+    assert decide(replace(blind, weights=Weights(100, 0))).action is Action.IGNORE
+    assert decide(replace(blind, previous_health=Health(0, 6))).action is Action.REFUSE
+
+
+def test_without_the_listener_the_journal_says_what_is_live() -> None:
+    assert decide(replace(ALARM, weights=None)).action is Action.GO
+    assert decide(replace(ALARM, weights=None, failing=Colour.BLUE)).action is Action.IGNORE
+
+
+def test_a_swap_that_was_cut_short_before_the_journal_is_taken_back() -> None:
+    """Traffic on green, the journal still at blue: the deployment that moved it fails."""
+    before = replace(
+        LIVE, colour=Colour.BLUE, deployment="d1", previous_colour=None, previous_deployment=None
+    )
+
+    assert decide(replace(ALARM, trigger=Trigger.DEPLOYMENT, live=before)).action is Action.GO

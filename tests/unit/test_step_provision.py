@@ -1,0 +1,340 @@
+"""Change sets, their execution, the look afterwards, and the plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.errors import (
+    ChangeSetFailedError,
+    ImageNotFoundError,
+    MisconfiguredError,
+    NotReachableError,
+    OutsideWindowError,
+    SourceNotFoundError,
+    StackFailedError,
+)
+from cutover.domain.indexes import Index
+from cutover.domain.records import Deployment
+from cutover.ports import Group, Stack, StackResource
+from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
+from cutover.steps.plan import make_plan
+from cutover.steps.prepare_change_set import prepare_change_set
+from cutover.steps.verify_resources import verify_resources
+from tests.contract.fakes import (
+    FakeClock,
+    FakeInstances,
+    FakeInventory,
+    FakeJournal,
+    FakeLoadBalancer,
+    FakeRegistry,
+    FakeSources,
+    FakeStacks,
+)
+from tests.contract.scenes import DEPLOYMENT, DIGEST, STACK, V1, live
+
+NAME = "cutover-d2"
+SOURCE = f"sources/{'a' * 64}.zip"
+FULL = FakeInstances(backend_blue=Group(["i-1", "i-2"], 2), backend_green=Group(["i-3", "i-4"], 2))
+
+
+def prepare(stacks: FakeStacks, balancer: FakeLoadBalancer | None = None) -> dict[str, Any]:
+    return prepare_change_set(
+        DEPLOYMENT, stacks=stacks, change_sets=stacks, balancer=balancer or FakeLoadBalancer()
+    )
+
+
+def test_a_first_environment_is_created_with_all_weight_on_blue() -> None:
+    stacks = FakeStacks()
+
+    assert prepare(stacks)["status"] == "preparing"
+    ((name, new, parameters),) = stacks.created
+    assert (name, new) == (NAME, True)
+    assert parameters == {
+        "BlueWeight": "100",
+        "GreenWeight": "0",
+        "TestBlueWeight": "0",
+        "TestGreenWeight": "100",
+    }
+
+
+def test_a_stack_that_a_plan_left_in_review_is_still_to_be_created() -> None:
+    stacks = FakeStacks(Stack("REVIEW_IN_PROGRESS", "", {}))
+    prepare(stacks)
+
+    assert stacks.created[0][1] is True
+
+
+def test_an_update_carries_the_weights_that_the_listeners_have() -> None:
+    stacks, balancer = FakeStacks(STACK), FakeLoadBalancer(Weights(0, 100), Weights(100, 0))
+    prepare(stacks, balancer)
+
+    assert stacks.created[0][1:] == (
+        False,
+        {"BlueWeight": "0", "GreenWeight": "100", "TestBlueWeight": "100", "TestGreenWeight": "0"},
+    )
+
+
+def test_preparing_again_looks_instead_of_creating() -> None:
+    stacks = FakeStacks(STACK)
+    prepare(stacks)
+    prepare(stacks)
+    stacks.become(NAME, "CREATE_COMPLETE")
+    answer = prepare(stacks)
+
+    assert len(stacks.created) == 1
+    assert answer["status"] == "ready"
+    assert answer["change_set"]["changes"] == [{"action": "Modify", "logical_id": "Balancer"}]
+
+
+@pytest.mark.parametrize(
+    "reason", ["The submitted information didn't contain changes.", "No updates are to be performed."]
+)
+def test_nothing_to_change_is_ready_and_executing_it_does_nothing(reason: str) -> None:
+    stacks = FakeStacks(STACK)
+    prepare(stacks)
+    stacks.become(NAME, "FAILED", "UNAVAILABLE", reason)
+
+    answer = prepare(stacks)
+    assert answer["status"] == "ready"
+    assert answer["change_set"] == {"name": NAME, "empty": True, "changes": []}
+    assert execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL) == {
+        "status": "settled"
+    }
+    assert stacks.executed == []
+
+
+def test_a_change_set_that_failed_says_cloudformations_reason() -> None:
+    stacks = FakeStacks(STACK)
+    prepare(stacks)
+    stacks.become(NAME, "FAILED", "UNAVAILABLE", "Parameter Layer must have values")
+
+    with pytest.raises(ChangeSetFailedError, match="Layer must have values"):
+        prepare(stacks)
+
+
+def test_a_busy_stack_is_waited_for() -> None:
+    stacks = FakeStacks(Stack("UPDATE_IN_PROGRESS", "", {}))
+
+    assert "UPDATE_IN_PROGRESS" in prepare(stacks)["waiting_for"]
+    assert stacks.created == []
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"])
+def test_a_stuck_stack_is_told_with_its_way_out(status: str) -> None:
+    with pytest.raises(StackFailedError, match=f"{status}.*(delete|aws cloudformation)"):
+        prepare(FakeStacks(Stack(status, "", {})))
+
+
+def test_executing_begins_once() -> None:
+    stacks = FakeStacks(STACK)
+    prepare(stacks)
+    stacks.become(NAME, "CREATE_COMPLETE")
+
+    for _ in range(2):
+        answer = execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL)
+        assert answer["status"] == "settling"
+    assert stacks.executed == [NAME]
+
+
+def test_a_settled_stack_has_its_instances_too() -> None:
+    stacks = FakeStacks(STACK)
+    short = FakeInstances(backend_blue=Group(["i-1"], 2), backend_green=Group(["i-3", "i-4"], 2))
+
+    assert look_at_stack(stacks=stacks, instances=short)["waiting_for"] == "backend-blue has 1 of 2 instances"
+    assert look_at_stack(stacks=stacks, instances=FULL) == {"status": "settled"}
+
+
+def test_a_stack_that_failed_says_its_first_resources_reason() -> None:
+    stacks = FakeStacks(Stack("UPDATE_ROLLBACK_COMPLETE", "", {}))
+    stacks.failure = "Balancer (AWS::X): the subnet is too small"
+
+    with pytest.raises(StackFailedError, match="the subnet is too small"):
+        look_at_stack(stacks=stacks, instances=FULL)
+
+
+def test_a_stack_that_rolls_back_is_waited_for() -> None:
+    stacks = FakeStacks(Stack("UPDATE_ROLLBACK_IN_PROGRESS", "", {}))
+
+    assert look_at_stack(stacks=stacks, instances=FULL)["status"] == "settling"
+
+
+def test_a_change_set_that_is_gone_is_named() -> None:
+    stacks = FakeStacks(STACK)
+    with pytest.raises(ChangeSetFailedError, match=NAME):
+        execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL)
+
+
+def test_a_plan_leaves_no_change_set() -> None:
+    stacks = FakeStacks(STACK)
+    prepare(stacks)
+    discard_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks)
+
+    assert stacks.sets == {}
+
+
+def verify(
+    stacks: FakeStacks | None = None,
+    balancer: FakeLoadBalancer | None = None,
+    instances: FakeInstances = FULL,
+    inventory: FakeInventory | None = None,
+) -> dict[str, str]:
+    answer = verify_resources(
+        "cutover-sandbox",
+        stacks=stacks or FakeStacks(STACK),
+        balancer=balancer or FakeLoadBalancer(),
+        instances=instances,
+        inventory=inventory or FakeInventory(),
+    )
+    return {gate["name"]: gate["verdict"] for gate in answer["gates"]}
+
+
+def test_a_sound_environment_passes_every_gate() -> None:
+    assert set(verify().values()) == {"Pass"}
+
+
+def test_a_resource_that_is_not_complete_fails_its_gate() -> None:
+    stacks = FakeStacks(STACK)
+    stacks.held = [StackResource("Cache", "AWS::ElastiCache::ReplicationGroup", "CREATE_FAILED")]
+
+    assert verify(stacks)["Every resource of the stack is complete"] == "Fail"
+
+
+def test_a_stack_without_resources_is_no_data() -> None:
+    stacks = FakeStacks(STACK)
+    stacks.held = []
+
+    assert verify(stacks)["Every resource of the stack is complete"] == "Inconclusive"
+
+
+def test_what_can_not_be_read_is_inconclusive() -> None:
+    balancer = FakeLoadBalancer()
+    balancer.unreadable.add("listener")
+    found = verify(balancer=balancer)
+
+    assert found["The listener forwards to both colours"] == "Inconclusive"
+    assert found["The test listener forwards to both colours"] == "Pass"
+
+
+@pytest.mark.parametrize(
+    ("found", "gate"),
+    [
+        ({"inventory": FakeInventory(database="creating")}, "The database is available"),
+        ({"inventory": FakeInventory(cache=None)}, "The cache is available"),
+        ({"balancer": FakeLoadBalancer(Weights(50, 50))}, "The listener forwards to both colours"),
+        ({"instances": FakeInstances(backend_blue=Group([], 0))}, "The blue group has its instances"),
+        ({"instances": FakeInstances()}, "The green group has its instances"),
+    ],
+)
+def test_what_is_not_as_it_should_be_fails(found: dict[str, Any], gate: str) -> None:
+    assert verify(**found)[gate] == "Fail"
+
+
+class Planner:
+    def __init__(self) -> None:
+        self.journal, self.balancer, self.stacks = FakeJournal(), FakeLoadBalancer(), FakeStacks(STACK)
+        self.clock = FakeClock(datetime(2026, 3, 4, 12, tzinfo=UTC))
+        self.configuration: dict[str, Any] = {"window": {"enforced": False}, "watch": {"bake_seconds": 30}}
+
+    def plan(self, deployment: Deployment) -> dict[str, Any]:
+        return make_plan(
+            deployment,
+            self.configuration,
+            {"name": NAME, "empty": True, "changes": []},
+            (Index("users", (("email", 1),), unique=True, name="x"),),
+            journal=self.journal,
+            balancer=self.balancer,
+            stacks=self.stacks,
+            registry=FakeRegistry(v1=DIGEST),
+            sources=FakeSources(SOURCE),
+            clock=self.clock,
+        )
+
+
+BUILT = replace(DEPLOYMENT, source=SOURCE)
+
+
+def test_a_plan_says_where_traffic_is_and_goes() -> None:
+    planner = Planner()
+    live(planner.journal, V1)
+    plan = planner.plan(BUILT)
+
+    assert (plan["live_colour"], plan["live_version"], plan["idle_colour"]) == ("blue", "v1", "green")
+    assert plan["weights"] == {"now": {"blue": 100, "green": 0}, "after": {"blue": 0, "green": 100}}
+    assert plan["image"] == {"digest": None, "tag": "d2", "repository": FakeRegistry.uri}
+    assert plan["source"]["location"] == f"artifacts/{SOURCE}"
+    assert plan["migrations"]["indexes"] == ["users{email} unique"]
+    assert [phase["budget_minutes"] for phase in plan["phases"]] == [60, 45, 90, 30, 45, 60, 45]
+    assert len(plan["sha256"]) == 64
+
+
+def test_two_plans_of_the_same_thing_agree() -> None:
+    planner = Planner()
+    first = planner.plan(BUILT)
+    planner.clock.sleep(60)
+
+    assert planner.plan(replace(BUILT, id="d3"))["sha256"] == first["sha256"]
+    planner.balancer.of["listener"] = Weights(0, 100)
+    assert planner.plan(BUILT)["sha256"] != first["sha256"]
+
+
+def test_the_first_plan_has_no_live_colour() -> None:
+    planner = Planner()
+    planner.stacks.there = None
+    plan = planner.plan(BUILT)
+
+    assert (plan["live_colour"], plan["idle_colour"]) == (None, "green")
+
+
+def test_an_image_that_is_not_there_is_named_with_its_repository() -> None:
+    unknown = f"sha256:{'9' * 64}"
+    with pytest.raises(ImageNotFoundError, match=f"backend holds no {unknown}"):
+        Planner().plan(replace(DEPLOYMENT, image=unknown))
+
+
+def test_a_known_image_is_promoted() -> None:
+    assert Planner().plan(replace(DEPLOYMENT, image=DIGEST))["image"]["digest"] == DIGEST
+
+
+def test_a_source_that_is_not_there_is_named() -> None:
+    with pytest.raises(SourceNotFoundError, match=f"s3://artifacts/sources/{'b' * 64}"):
+        Planner().plan(replace(DEPLOYMENT, source=f"sources/{'b' * 64}.zip"))
+
+
+def test_split_traffic_can_not_be_planned_over() -> None:
+    planner = Planner()
+    planner.balancer.of["listener"] = Weights(50, 50)
+    with pytest.raises(MisconfiguredError, match="blue 50, green 50"):
+        planner.plan(BUILT)
+
+
+def test_outside_the_window_a_plan_is_refused_unless_forced() -> None:
+    planner = Planner()
+    planner.configuration["window"] = {
+        "enforced": True,
+        "start": "02:00",
+        "end": "04:00",
+        "zone": "Asia/Seoul",
+        "backup": None,
+    }
+    with pytest.raises(OutsideWindowError, match="force"):
+        planner.plan(BUILT)
+    forced = planner.plan(replace(BUILT, forced_because="security fix"))
+    assert forced["window"]["forced"] is True
+
+
+def test_a_listener_that_does_not_answer_stops_the_plan() -> None:
+    planner = Planner()
+    planner.balancer.unreadable.add("listener")
+    with pytest.raises(NotReachableError):
+        planner.plan(BUILT)
+
+
+def test_colours_are_what_the_listener_says() -> None:
+    planner = Planner()
+    live(planner.journal, replace(V1, colour=Colour.GREEN))
+    assert planner.plan(BUILT)["idle_colour"] == "green"
