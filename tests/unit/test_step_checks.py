@@ -1,0 +1,321 @@
+"""Monitoring, security, smoke, load, migrations and queries: every gate, open and closed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cutover.domain.alarms import alarm_names
+from cutover.domain.colours import Colour
+from cutover.domain.errors import MisconfiguredError, NotReachableError
+from cutover.domain.indexes import Index
+from cutover.ports import Alarm, Handshake, IngressRule
+from cutover.steps.check_queries import check_queries
+from cutover.steps.http_security import HEADERS, check_http
+from cutover.steps.load import load
+from cutover.steps.migrate import migrate
+from cutover.steps.monitoring import check_monitoring
+from cutover.steps.network_security import check_network
+from cutover.steps.smoke import Smoke
+from tests.contract.fakes import NOON, FakeAlarms, FakeDatabase, FakeHttp, FakeLoad, FakeNetwork
+from tests.contract.scenes import DEPLOYMENT, ENVIRONMENT, alarm_event
+
+THRESHOLDS = {"p95_ms": 500, "error_rate": 0.001, "query_mean_ms": 50, "index_hit": 0.95, "pool_use": 0.8}
+LOAD = {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"}
+EMAIL = Index("users", (("email", 1),), unique=True, name="email_unique")
+NEWEST = Index("evaluations", (("user_id", 1), ("created_at", -1)), name="user_newest")
+SMOKE_USER = {"email": "smoke@example.com", "password": "right"}
+
+
+def verdicts(answer: dict[str, Any]) -> dict[str, str]:
+    return {gate["name"]: gate["verdict"] for gate in answer["gates"]}
+
+
+def guards(colour: Colour = Colour.GREEN, description: str | None = None) -> list[Alarm]:
+    note = description or alarm_event(colour)["detail"]["configuration"]["description"]
+    return [Alarm(name, "OK", NOON, note) for name in alarm_names("sandbox", Colour.GREEN)]
+
+
+def monitored(alarms: FakeAlarms) -> dict[str, str]:
+    return verdicts(check_monitoring(DEPLOYMENT, ENVIRONMENT, Colour.GREEN, "dashboard", alarms=alarms))
+
+
+def test_five_alarms_and_a_dashboard_guard_a_release() -> None:
+    found = monitored(FakeAlarms(*guards()))
+    assert len(found) == 6
+    assert set(found.values()) == {"Pass"}
+
+
+def test_a_missing_alarm_closes_its_gate() -> None:
+    found = monitored(FakeAlarms(*guards()[1:]))
+    assert [name for name, verdict in found.items() if verdict == "Fail"] == [
+        "Alarm cutover-sandbox-backend-green-errors"
+    ]
+
+
+@pytest.mark.parametrize("wrong", [guards(Colour.BLUE), guards(description="written by hand")])
+def test_an_alarm_that_knows_not_where_to_roll_back_to_closes_its_gate(wrong: list[Alarm]) -> None:
+    assert list(monitored(FakeAlarms(*wrong)).values()).count("Fail") == 5
+
+
+@pytest.mark.parametrize("body", [None, "{}", '{"widgets": []}', "not JSON"])
+def test_a_dashboard_that_shows_nothing_closes_its_gate(body: str | None) -> None:
+    assert monitored(FakeAlarms(*guards(), dashboard=body))["Dashboard dashboard"] == "Fail"
+
+
+def rule(first: int, last: int, *sources: str, protocol: str = "tcp") -> IngressRule:
+    return IngressRule("group", protocol, first, last, sources)
+
+
+DECLARED = [
+    rule(443, 443, "0.0.0.0/0", "::/0"),
+    rule(8443, 8443, "10.1.0.0/16"),
+    rule(8000, 8002, "sg-balancer"),
+    rule(27017, 27017, "sg-backend"),
+    rule(6379, 6379, "sg-backend"),
+]
+
+
+def test_the_declared_doors_are_fine() -> None:
+    assert set(verdicts(check_network(ENVIRONMENT, network=FakeNetwork(*DECLARED))).values()) == {"Pass"}
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed"),
+    [
+        (
+            rule(22, 22, "0.0.0.0/0"),
+            {"No SSH from anywhere", "Only the service's ports are open to the world"},
+        ),
+        (rule(0, 65535, "::/0"), {"No SSH from anywhere", "Only the service's ports are open to the world"}),
+        (
+            rule(0, 65535, "0.0.0.0/0", protocol="-1"),
+            {"No SSH from anywhere", "Only the service's ports are open to the world"},
+        ),
+        (rule(8443, 8443, "0.0.0.0/0"), {"Only the service's ports are open to the world"}),
+        (rule(27017, 27017, "0.0.0.0/0"), {"Only the service's ports are open to the world"}),
+        (rule(22, 22, "10.1.0.0/16"), {"Only the declared ports are open inside"}),
+        (rule(8000, 8003, "sg-balancer"), {"Only the declared ports are open inside"}),
+        (rule(0, 65535, "sg-x", protocol="-1"), {"Only the declared ports are open inside"}),
+        (rule(8000, 8000, "sg-x", protocol="udp"), {"Only the declared ports are open inside"}),
+    ],
+)
+def test_a_door_that_was_not_declared_closes_its_gate(opened: IngressRule, closed: set[str]) -> None:
+    found = verdicts(check_network(ENVIRONMENT, network=FakeNetwork(*DECLARED, opened)))
+    assert {name for name, verdict in found.items() if verdict == "Fail"} == closed
+
+
+def test_no_rules_at_all_are_no_data() -> None:
+    assert set(verdicts(check_network(ENVIRONMENT, network=FakeNetwork())).values()) == {"Inconclusive"}
+
+
+def secure(**handshakes: Handshake) -> FakeHttp:
+    http = FakeHttp()
+    http.headers = {name.lower(): value for name, value in HEADERS.items()}
+    for name, handshake in handshakes.items():
+        http.tls[("1.0", "1.1") if name == "old" else ("1.3", "1.3")] = handshake
+    return http
+
+
+def test_six_headers_and_two_tls_gates() -> None:
+    found = verdicts(check_http(8443, http=secure()))
+    assert len(found) == 8
+    assert set(found.values()) == {"Pass"}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_that_is_missing_or_says_something_else_closes_its_gate(name: str) -> None:
+    missing, other = secure(), secure()
+    del missing.headers[name.lower()]
+    other.headers[name.lower()] = "something else"
+    for http in (missing, other):
+        assert verdicts(check_http(8443, http=http))[f"Header {name}"] == "Fail"
+
+
+def test_old_tls_that_is_accepted_closes_its_gate_and_untried_is_no_data() -> None:
+    old = "TLS below 1.2 is refused"
+    assert verdicts(check_http(8443, http=secure(old=Handshake(True, "TLSv1.1"))))[old] == "Fail"
+    assert verdicts(check_http(8443, http=secure(old=Handshake(None, "no protocols"))))[old] == "Inconclusive"
+
+
+def test_tls_1_3_that_is_refused_closes_its_gate() -> None:
+    found = verdicts(check_http(8443, http=secure(new=Handshake(False, "refused"))))
+    assert found["TLS 1.3 is offered"] == "Fail"
+
+
+def smoke(http: FakeHttp, user: dict[str, str] | None = None, version: str = "v1") -> dict[str, str]:
+    return verdicts(Smoke(8443, "d2", version, user or SMOKE_USER, http).run())
+
+
+def test_a_service_that_works_passes_every_smoke_test() -> None:
+    found = smoke(FakeHttp("v1"))
+    assert len(found) == 7
+    assert set(found.values()) == {"Pass"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "gates"),
+    [
+        ("redis", {"Detailed health"}),
+        ("forgets", {"An evaluation is written and read back"}),
+        ("spoils files", {"A file goes up and comes down the same"}),
+        ("open door", {"No token, no evaluations", "A forged token is refused"}),
+    ],
+)
+def test_each_fault_is_seen_by_its_own_smoke_test(fault: str, gates: set[str]) -> None:
+    found = smoke(FakeHttp("v1", [fault]))
+    assert {name for name, verdict in found.items() if verdict != "Pass"} == gates
+
+
+def test_another_version_behind_the_test_listener_is_seen() -> None:
+    assert smoke(FakeHttp("v1"), version="v2")["Detailed health"] == "Fail"
+
+
+def test_without_a_token_what_needs_one_is_inconclusive() -> None:
+    found = smoke(FakeHttp("v1"), {**SMOKE_USER, "password": "wrong"})
+    assert found["Login"] == "Fail"
+    assert found["A file goes up and comes down the same"] == "Inconclusive"
+
+
+def test_a_service_that_does_not_answer_is_tried_again() -> None:
+    with pytest.raises(NotReachableError):
+        smoke(FakeHttp(faults=["dead"]))
+
+
+def loaded(**summary: Any) -> dict[str, str]:
+    return verdicts(load(8443, LOAD, THRESHOLDS, load=FakeLoad(**summary)))
+
+
+def test_a_quick_and_right_service_passes_the_load() -> None:
+    assert set(loaded().values()) == {"Pass"}
+
+
+@pytest.mark.parametrize(
+    ("summary", "gate", "verdict"),
+    [
+        ({"p95_ms": 500.0}, "p95 latency under load", "Fail"),
+        ({"p95_ms": 600.0, "lag_p95_ms": 300.0}, "p95 latency under load", "Inconclusive"),
+        ({"failed": 2}, "Errors under load", "Fail"),
+        ({"failed": 1}, "Errors under load", "Pass"),
+        ({"requests": 1200}, "Throughput under load", "Fail"),
+        ({"requests": 0}, "Throughput under load", "Inconclusive"),
+        ({"requests": 0}, "Errors under load", "Inconclusive"),
+    ],
+)
+def test_the_load_is_judged_by_its_thresholds(summary: dict[str, Any], gate: str, verdict: str) -> None:
+    assert loaded(**summary)[gate] == verdict
+
+
+SEED = {
+    "users": [
+        {"_id": "u1", "email": "x", "password_hash": {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"}}
+    ],
+    "models": [{"_id": "m1", "provider": "openai", "status": "active"}],
+}
+APPLICATION = {"username": "app_user", "password": "secret"}
+
+
+def migrated(database: FakeDatabase, seed: dict[str, Any] = SEED) -> dict[str, Any]:
+    return migrate([EMAIL, NEWEST], seed, APPLICATION, SMOKE_USER, database=database)
+
+
+def test_account_indexes_and_seed_are_made() -> None:
+    database = FakeDatabase()
+    answer = migrated(database)
+
+    assert set(verdicts(answer).values()) == {"Pass"}
+    assert (database.users, set(database.there)) == ({"app_user": "secret"}, {EMAIL, NEWEST})
+    assert database.documents["users"]["u1"]["email"] == "smoke@example.com"
+
+
+def test_the_smoke_users_password_is_hashed_as_the_backend_hashes() -> None:
+    from backend.passwords import verify_password
+
+    database = FakeDatabase()
+    migrated(database)
+    assert verify_password("right", database.documents["users"]["u1"]["password_hash"])
+
+
+def test_nothing_in_the_answer_is_secret() -> None:
+    told = json.dumps(migrated(FakeDatabase()))
+    assert "secret" not in told
+    assert "right" not in told
+
+
+def test_migrating_twice_changes_nothing() -> None:
+    database = FakeDatabase()
+    migrated(database)
+    before = json.dumps(database.documents, sort_keys=True)
+    answer = migrated(database)
+
+    assert json.dumps(database.documents, sort_keys=True) == before
+    assert len(database.there) == 2
+    assert {gate["found"] for gate in answer["gates"][1:3]} == {"there"}
+
+
+def test_an_index_that_can_not_be_built_closes_its_gate_with_the_reason() -> None:
+    answer = migrated(FakeDatabase(duplicates=frozenset({"users"})))
+    gate = next(gate for gate in answer["gates"] if gate["name"] == "Index users{email} unique")
+
+    assert gate["verdict"] == "Fail"
+    assert "a@example.com" in gate["found"]
+
+
+def test_an_index_of_another_kind_is_not_dropped_but_named() -> None:
+    plain = Index("users", (("email", 1),))
+    database = FakeDatabase(there=[plain])
+    answer = migrated(database)
+    gate = next(gate for gate in answer["gates"] if gate["name"] == "Index users{email} unique")
+
+    assert gate["verdict"] == "Fail"
+    assert "drop it by hand" in gate["found"]
+    assert plain in database.there
+
+
+def test_a_secret_that_nobody_knows_is_named() -> None:
+    seed = {"users": [{"_id": "u", "password_hash": {"from_secret": "OTHER", "as": "scrypt"}}]}
+    with pytest.raises(MisconfiguredError, match="OTHER"):
+        migrated(FakeDatabase(), seed)
+
+
+def queried(database: FakeDatabase) -> dict[str, str]:
+    return verdicts(check_queries([EMAIL, NEWEST], THRESHOLDS, queries=database))
+
+
+def filled(**more: Any) -> FakeDatabase:
+    documents = {
+        "users": {"u1": {"_id": "u1", "email": "x"}},
+        "evaluations": {"e1": {"_id": "e1", "user_id": "u1", "created_at": 1}},
+    }
+    return FakeDatabase(documents=documents, **more)
+
+
+def test_queries_that_use_their_indexes_and_are_quick_pass() -> None:
+    assert set(queried(filled()).values()) == {"Pass"}
+
+
+def test_a_scan_closes_the_gates() -> None:
+    found = queried(filled(stages=("COLLSCAN",)))
+    assert found["Query by users{email} unique"] == "Fail"
+    assert found["Index hit"] == "Fail"
+
+
+def test_slow_queries_close_the_gates() -> None:
+    found = queried(filled(taken=60.0))
+    assert found["Query by evaluations{user_id, created_at↓}"] == "Fail"
+    assert found["Mean query time"] == "Fail"
+
+
+def test_empty_collections_are_no_data() -> None:
+    found = queried(FakeDatabase())
+    assert found.pop("Connections in use") == "Pass"
+    assert set(found.values()) == {"Inconclusive"}
+
+
+@pytest.mark.parametrize(
+    ("used", "verdict"), [((80, 100), "Fail"), (None, "Inconclusive"), ((0, 0), "Inconclusive")]
+)
+def test_connections_are_judged_when_the_server_tells(used: tuple[int, int] | None, verdict: str) -> None:
+    assert queried(filled(used=used))["Connections in use"] == verdict
