@@ -185,7 +185,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _machine_roots() -> bytes:
-    """The public roots, and what this machine trusts beside them (a company's proxy signs with its own CA)."""
+    """The public roots, and what this machine trusts beside them: a company's proxy has a CA of its own."""
     named = [os.environ.get(name) for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")]
     stores = [certifi.where(), ssl.get_default_verify_paths().cafile, *named]
     files = dict.fromkeys(Path(store) for store in stores if store)
