@@ -141,6 +141,12 @@ class Behaviour:
         return found
 
 
+class _Server(ThreadingHTTPServer):
+    # socketserver's own backlog of 5 resets connections when a few senders come at once.
+    request_queue_size = 128
+    daemon_threads = True
+
+
 class WebhookSink:
     """The webhook server of a sandbox. Use it as a context manager, or `start` and `close` it."""
 
@@ -148,8 +154,7 @@ class WebhookSink:
         self.root = Path(root)
         self._behaviour = Behaviour()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
