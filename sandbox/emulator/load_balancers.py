@@ -34,8 +34,8 @@ _CHANGING = (
     *("CreateListener", "ModifyListener", "DeleteListener", "CreateRule", "ModifyRule", "DeleteRule"),
     *("SetRulePriorities", "RegisterTargets", "DeregisterTargets"),
 )
-# The last octets that load balancers take in the first public subnet, out of the way of instances.
-_OCTETS = range(200, 255)
+# The last octets that load balancers take in the first public subnet: below those of instances.
+_OCTETS = range(10, 100)
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
 _GROUP_DEFAULTS = {
     "deregistration_delay.timeout_seconds": "300",

@@ -16,8 +16,8 @@ from ministack.services import ec2
 from sandbox import processes
 from sandbox.settings import SandboxSettings
 
-# Managed servers take the upper addresses of the first private subnet, out of the way of instances.
-_OCTETS = range(200, 255)
+# The last octets that managed servers take in the first private subnet: below those of instances.
+_OCTETS = range(10, 100)
 # How long a server may take until it answers, in seconds.
 _READY_SECONDS = 60.0
 
