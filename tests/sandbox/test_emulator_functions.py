@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (code of functions, and addresses)
 """Lambda functions: their errors, their environment, their logs, metrics and end."""
 
 from __future__ import annotations
@@ -96,8 +95,9 @@ def handler(event, context):
     assert body["errorType"] == "AccessDenied"
     assert "s3:ListAllMyBuckets" in body["errorMessage"]
     role = emulator.role("lambda.amazonaws.com", emulator.allow("s3:ListAllMyBuckets"))
-    (who, _), error = invoke(emulator, emulator.function(code, role))
-    assert error is None
+    body, error = invoke(emulator, emulator.function(code, role))
+    assert error is None, body
+    who, _ = body
     assert f":assumed-role/{role.rsplit('/', 1)[-1]}/" in who
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (the table of calls reads better unfolded)
 """IAM as a deployment meets it: scoped policies work for what they name, and for nothing else."""
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ CALLS: list[tuple[str, str, dict[str, Any], str, str, str]] = [
     ("lambda", "get_function_concurrency", {"FunctionName": "f"}, "lambda:GetFunctionConcurrency", arn("lambda", "function:f"), arn("lambda", "function:g")),
     ("logs", "put_log_events", {"logGroupName": "g", "logStreamName": "s", "logEvents": [{"timestamp": 1, "message": "m"}]}, "logs:PutLogEvents", arn("logs", "log-group:g:*"), arn("logs", "log-group:h:*")),
     ("logs", "filter_log_events", {"logGroupName": "g"}, "logs:FilterLogEvents", arn("logs", "log-group:g:*"), arn("logs", "log-group:h:*")),
-    ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}, "s3:GetObject", "arn:aws:s3:::bucket/*", "arn:aws:s3:::bucket"),
+    ("s3", "create_bucket", {"Bucket": "bucket-one", "CreateBucketConfiguration": {"LocationConstraint": REGION}}, "s3:CreateBucket", "arn:aws:s3:::bucket-one", "arn:aws:s3:::bucket-two"),
     ("stepfunctions", "start_execution", {"stateMachineArn": arn("states", "stateMachine:m")}, "states:StartExecution", arn("states", "stateMachine:m"), arn("states", "stateMachine:n")),
     ("stepfunctions", "stop_execution", {"executionArn": arn("states", "execution:m:1")}, "states:StopExecution", arn("states", "execution:m:*"), arn("states", "stateMachine:m")),
     ("autoscaling", "set_desired_capacity", {"AutoScalingGroupName": "g", "DesiredCapacity": 1}, "autoscaling:SetDesiredCapacity", arn("autoscaling", "autoScalingGroup:*:autoScalingGroupName/g"), arn("autoscaling", "autoScalingGroup:*:autoScalingGroupName/h")),
