@@ -59,11 +59,11 @@ class Authority:
             self._key, self._certificate = self._read()
         else:
             self._key, self._certificate = self._found()
-        _write(
-            self.bundle_path,
-            _machine_roots() + _pem(self._certificate),
-            mode=0o644,
-        )
+        roots = _machine_roots()
+        # Inside the sandbox the machine's own store is this very bundle: it is whole already.
+        if not (self.bundle_path.exists() and any(file.samefile(self.bundle_path) for file in roots)):
+            bundle = b"".join(file.read_bytes().rstrip(b"\n") + b"\n" for file in roots)
+            _write(self.bundle_path, bundle + _pem(self._certificate), mode=0o644)
 
     def issue(
         self, name: str, hosts: Sequence[str], *, algorithm: str = "EC_prime256v1"
@@ -184,12 +184,12 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _machine_roots() -> bytes:
+def _machine_roots() -> list[Path]:
     """The public roots, and what this machine trusts beside them: a company's proxy has a CA of its own."""
     named = [os.environ.get(name) for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")]
     stores = [certifi.where(), ssl.get_default_verify_paths().cafile, *named]
     files = dict.fromkeys(Path(store) for store in stores if store)
-    return b"".join(file.read_bytes().rstrip(b"\n") + b"\n" for file in files if file.is_file())
+    return [file for file in files if file.is_file()]
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

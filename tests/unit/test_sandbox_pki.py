@@ -33,6 +33,22 @@ def test_the_bundle_holds_the_public_roots_and_the_sandboxs_own(tmp_path: Path) 
     assert bundle.count(b"BEGIN CERTIFICATE") == bundle.count(b"-----BEGIN CERTIFICATE-----\n")
 
 
+def test_a_bundle_that_is_named_as_the_machines_own_store_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process of a sandbox has it in SSL_CERT_FILE, the emulator that opens the authority too."""
+    company = tmp_path / "company.pem"
+    company.write_bytes(Authority(tmp_path / "company").certificate_path.read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(company))
+    bundle = Authority(tmp_path).bundle_path
+    before = bundle.read_bytes()
+    assert company.read_bytes().strip() in before
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    Authority(tmp_path)
+    assert bundle.read_bytes() == before
+
+
 def test_a_certificate_names_its_hosts_and_is_signed_by_the_authority(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     issued = authority.issue("web", ["*.example.com", "127.1.1.10"])
