@@ -51,6 +51,7 @@ class BuildRun:
         session = "AWSCodeBuild-" + build["id"].rpartition(":")[2]
         self._credentials = context.role_credentials(role, session)
         self._stopped = threading.Event()
+        self._succeeding = True
         self._deadline = time.monotonic() + build["timeoutInMinutes"] * 60
         self._folder = Path()
         self._logs: _Logs | None = None
@@ -103,7 +104,7 @@ class BuildRun:
             if phase is None:
                 continue
             self._open(name.upper())
-            environment["CODEBUILD_BUILD_SUCCEEDING"] = "1" if succeeded else "0"
+            self._succeeding = succeeded
             try:
                 self._execute(phase, spec, source, environment)
             except PhaseError as error:
@@ -243,7 +244,7 @@ class BuildRun:
         self, commands: tuple[str, ...], spec: BuildSpec, source: Path, environment: dict[str, str]
     ) -> None:
         path = self._folder / "phase.sh"
-        path.write_text(script(commands, self._folder))
+        path.write_text(script(commands, self._folder, succeeding=self._succeeding))
         process = processes.spawn(
             [f"/bin/{spec.shell}", path],
             name=f"build {self.build['id']}",

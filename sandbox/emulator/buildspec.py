@@ -94,7 +94,7 @@ def _phase(name: str, raw: Any) -> Phase:
     return Phase(commands, last, on_failure == "CONTINUE")
 
 
-def script(commands: tuple[str, ...], folder: Path) -> str:
+def script(commands: tuple[str, ...], folder: Path, *, succeeding: bool = True) -> str:
     """A shell script that runs `commands` one after the other, in one shell, until one fails.
 
     Variables and the working directory go from phase to phase through files in `folder`, since version 0.2
@@ -103,6 +103,7 @@ def script(commands: tuple[str, ...], folder: Path) -> str:
     state, place, current = (shlex.quote(str(folder / name)) for name in ("state", "place", "current"))
     lines = [
         f'if [ -f {state} ]; then . {state}; cd "$(cat {place})"; fi',
+        f"export CODEBUILD_BUILD_SUCCEEDING={int(succeeding)}",
         f"trap 'export -p > {state}; pwd > {place}' EXIT",
     ]
     for command in commands:

@@ -174,6 +174,8 @@ class Instances:
             )
             if data.get(key)
         }
+        if "UserData" in options:  # base64 in the template, and botocore encodes it for RunInstances
+            options["UserData"] = _decoded(options["UserData"])
         interface = (data.get("NetworkInterfaces") or [{}])[0]
         if interface.get("Groups"):
             options["SecurityGroupIds"] = interface["Groups"]
