@@ -21,7 +21,6 @@ from typing import Any
 
 import botocore.config
 import botocore.exceptions
-import botocore.session
 import click
 import psutil
 from rich.console import Console
@@ -324,12 +323,9 @@ def _last_words(settings: SandboxSettings) -> str:
 
 def _answers(settings: SandboxSettings) -> bool:
     """Whether the gateway answers a real, signed STS call."""
-    client: Any = botocore.session.Session().create_client(
+    client: Any = identities.root_session(settings).client(
         "sts",
-        region_name=settings.region,
         endpoint_url=settings.endpoint_url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 (the emulator's root user)
         config=botocore.config.Config(
             retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=5, proxies={}
         ),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.exceptions import ClientError
 
 from sandbox.settings import SandboxSettings
@@ -27,12 +28,26 @@ OPERATOR = "operator"
 _ROOT_KEY = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
+# The caller's own profile and files are theirs: the sandbox reads neither, whatever they hold.
+_NOT_THE_CALLERS = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
 def root_session(settings: SandboxSettings) -> boto3.Session:
     """A session of the account's root, which IAM never refuses."""
+    return session_of(settings, _ROOT_KEY["aws_access_key_id"], _ROOT_KEY["aws_secret_access_key"])
+
+
+def session_of(settings: SandboxSettings, access_key: str, secret_key: str) -> boto3.Session:
+    """A session with these keys, whatever the caller's own environment says."""
     return boto3.Session(
+        botocore_session=botocore.session.Session(session_vars=_NOT_THE_CALLERS),
         region_name=settings.region,
-        aws_access_key_id=_ROOT_KEY["aws_access_key_id"],
-        aws_secret_access_key=_ROOT_KEY["aws_secret_access_key"],
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
     )
 
 

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import boto3
 from botocore.exceptions import ClientError
 
 from sandbox import identities
@@ -117,7 +116,7 @@ def _refused(
 ) -> bool:
     files = identities.environment(settings, profile)
     keys = _keys(Path(files["AWS_SHARED_CREDENTIALS_FILE"]), profile)
-    session = boto3.Session(keys[0], keys[1], region_name=settings.region)
+    session = identities.session_of(settings, *keys)
     client = session.client(service, endpoint_url=settings.endpoint_url)  # type: ignore[call-overload]
     try:
         getattr(client, operation)(**arguments)

@@ -191,6 +191,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     root = default_root()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # the caller's own account has no part in this
     demo = Demo(root, console)
     figures: dict[str, Any] = {}
     code = 1

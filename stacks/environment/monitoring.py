@@ -155,8 +155,9 @@ def _error_rate(targets: Dimensions) -> list[cloudwatch.CfnAlarm.MetricDataQuery
             ),
         )
 
+    # ELB reports the 5xx count of a minute only when there was one: a minute without is none, not unknown.
     return [
-        query(id="rate", expression="100*errors/requests", label="5xx answers, %", return_data=True),
+        query(id="rate", expression="100*FILL(errors,0)/requests", label="5xx answers, %", return_data=True),
         count("errors", "HTTPCode_Target_5XX_Count"),
         count("requests", "RequestCount"),
     ]

@@ -44,7 +44,7 @@ def test_errors_are_five_per_cent_of_the_colours_own_requests_for_five_minutes(s
     found = alarm(staging, colour, "errors")
     queries = {query["Id"]: query for query in found["Metrics"]}
     (result,) = (query for query in queries.values() if query["ReturnData"])
-    assert result["Expression"] == "100*errors/requests"
+    assert result["Expression"] == "100*FILL(errors,0)/requests"
     for id, metric in (("errors", "HTTPCode_Target_5XX_Count"), ("requests", "RequestCount")):
         stat = queries[id]["MetricStat"]
         assert (stat["Metric"]["Namespace"], stat["Metric"]["MetricName"]) == ("AWS/ApplicationELB", metric)
