@@ -137,40 +137,40 @@ def role(
         policies=[
             iam.CfnRole.PolicyProperty(
                 policy_name=suffix,
-                policy_document={"Version": "2012-10-17", "Statement": [_document(s) for s in statements]},
+                policy_document={"Version": "2012-10-17", "Statement": [document(s) for s in statements]},
             )
         ],
     )
-    for resource, actions in _open_resources(statements).items():
-        reason = (
-            "these actions take no resource" if resource == "*" else "what stands for the * has no name yet"
-        )
-        acknowledge(made, f"AwsSolutions-IAM5[Resource::{resource}]", f"{purpose}; {reason}: {actions}")
+    acknowledge_open(made, purpose, statements)
     return made
 
 
-def _open_resources(statements: Sequence[Statement]) -> dict[str, str]:
-    """The resources with a wildcard in them, and the actions that are allowed there."""
+def acknowledge_open(construct: IConstruct, purpose: str, statements: Sequence[Statement]) -> None:
+    """Record, for each resource with a wildcard in it, why nothing narrower is there to write."""
     found: dict[str, list[str]] = {}
     for statement in statements:
         for resource in statement.resources:
             if "*" in resource:
                 found.setdefault(resource, []).extend(statement.actions)
-    return {resource: ", ".join(actions) for resource, actions in found.items()}
+    for resource, actions in found.items():
+        why = "these actions take no resource" if resource == "*" else "what stands for the * has no name yet"
+        rule = f"AwsSolutions-IAM5[Resource::{resource}]"
+        acknowledge(construct, rule, f"{purpose}; {why}: {', '.join(actions)}")
 
 
-def _document(statement: Statement) -> dict[str, Any]:
+def document(statement: Statement) -> dict[str, Any]:
+    """The statement as a policy has it; ValueError when it is wider than its actions need."""
     bare = set(statement.actions) - WITHOUT_RESOURCE
     if list(statement.resources) == ["*"] and bare and not statement.conditions:
         raise ValueError(f"{', '.join(sorted(bare))}: name the resources, or list the action as having none")
-    document: dict[str, Any] = {
+    written: dict[str, Any] = {
         "Effect": "Allow",
         "Action": list(statement.actions),
         "Resource": list(statement.resources),
     }
     if statement.conditions:
-        document["Condition"] = {key: dict(value) for key, value in statement.conditions.items()}
-    return document
+        written["Condition"] = {key: dict(value) for key, value in statement.conditions.items()}
+    return written
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:

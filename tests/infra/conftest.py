@@ -2,14 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+import aws_cdk as cdk
 import pytest
-
-import stacks  # noqa: F401 - before aws_cdk, whose kernel reads the environment as it starts
-import aws_cdk as cdk  # isort: skip
 from cdk_nag import AwsSolutionsChecks
+
 from config.model import Configuration, load
 from stacks.app import environment_template
 from stacks.control.stack import ControlStack
@@ -59,7 +57,6 @@ class Synthesised:
 def synthesised(tmp_path_factory):
     """Synthesises an environment by name, checked by cdk-nag, which makes synthesis fail by what it finds."""
 
-    @cache
     def make(name: str) -> Synthesised:
         configuration = load(name)
         names = Names(configuration.environment, configuration.account, configuration.region)
@@ -77,7 +74,21 @@ def synthesised(tmp_path_factory):
         control = directory / "control" / f"{names.control_stack}.template.json"
         return Synthesised(name, names, configuration, Template(control), Template(inner), directory)
 
-    return make
+    made: dict[str, Synthesised | Exception] = {}
+
+    def once(name: str) -> Synthesised:
+        # A failure is remembered too: it costs seconds, and it will not be another one the next time.
+        if name not in made:
+            try:
+                made[name] = make(name)
+            except Exception as error:
+                made[name] = error
+        found = made[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return once
 
 
 def checks(app: cdk.App) -> None:

@@ -294,9 +294,13 @@ def test_dynamic_references_stand_where_a_password_is_set_and_nowhere_else(stagi
 
 
 def test_the_generated_secrets_fit_what_takes_them(staging):
-    secrets = {p["Name"]: p["GenerateSecretString"] for p in staging.environment.of("AWS::SecretsManager::Secret").values()}
+    secrets = {
+        p["Name"]: p["GenerateSecretString"]
+        for p in staging.environment.of("AWS::SecretsManager::Secret").values()
+    }
     assert set(secrets) == {
-        f"cutover-staging/{name}" for name in ("database-admin", "database-application", "redis", "jwt", "smoke")
+        f"cutover-staging/{name}"
+        for name in ("database-admin", "database-application", "redis", "jwt", "smoke")
     }
     # Redis: 16 to 128 characters, few of the punctuation marks.
     # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html
@@ -309,7 +313,9 @@ def test_the_generated_secrets_fit_what_takes_them(staging):
 
 
 def test_the_template_carries_no_asset(each):
-    assets = json.loads((each.environment.path.parent / f"{each.names.environment_stack}.assets.json").read_text())
+    assets = json.loads(
+        (each.environment.path.parent / f"{each.names.environment_stack}.assets.json").read_text()
+    )
     # Its own file is in the list, and is what the control stack carries as its asset.
     assert set(assets["files"].values().__iter__().__next__()["source"]) == {"path", "packaging"}
     assert len(assets["files"]) == 1

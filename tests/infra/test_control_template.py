@@ -1,0 +1,224 @@
+"""The control plane's template: the contract with the functions, the state machine and the console."""
+
+import json
+import re
+
+import pytest
+
+from stacks.constructs.state_machine import placeholders, state_machine
+from stacks.control.stack import DEFINITION
+from stacks.naming import CONTROL_FUNCTIONS
+
+EVERYWHERE = {
+    "CUTOVER_ENVIRONMENT",
+    "JOURNAL_TABLE",
+    "EVENT_BUS",
+    "LOG_LEVEL",
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_METRICS_NAMESPACE",
+}
+VARIABLES = {
+    "journal": {"CONFIGURATION_PARAMETER"},
+    "provision": {"TEMPLATE_URL", "STACK_NAME", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
+    "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET"},
+    "release": {"REPOSITORY", "REPOSITORY_URI"},
+    "observe": {"DASHBOARD"},
+    "swap": set(),
+    "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
+}
+IN_ENVIRONMENT = {
+    "database": {
+        "ADMIN_SECRET",
+        "APPLICATION_SECRET",
+        "SMOKE_SECRET",
+        "DATABASE_ENDPOINT",
+        "DATABASE_PORT",
+        "DATABASE_NAME",
+    },
+    "probe": {"SMOKE_SECRET", "LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
+    "load": {"LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
+}
+
+
+def function(template, names, name):
+    return template.named("AWS::Lambda::Function", "FunctionName", names.named(name))
+
+
+@pytest.mark.parametrize("name", [*VARIABLES, *IN_ENVIRONMENT])
+def test_a_function_gets_the_variables_of_its_contract(each, name):
+    template = each.control if name in VARIABLES else each.environment
+    found = function(template, each.names, name)
+    variables = found["Environment"]["Variables"]
+    assert set(variables) == EVERYWHERE | {**VARIABLES, **IN_ENVIRONMENT}[name]
+    assert found["Handler"] == f"cutover.handlers.{name}.handler"
+    assert found["Runtime"] == "python3.12"
+
+
+def test_every_function_writes_to_a_log_group_that_ends(each):
+    for template in (each.control, each.environment):
+        groups = {
+            g["LogGroupName"]: g["RetentionInDays"] for g in template.of("AWS::Logs::LogGroup").values()
+        }
+        for found in template.of("AWS::Lambda::Function").values():
+            assert groups[found["LoggingConfig"]["LogGroup"]] == 30
+
+
+def test_the_rollbacks_cold_start_is_kept_short(each):
+    found = function(each.control, each.names, "rollback")
+    assert 1024 <= found["MemorySize"] <= 1769
+    assert "Layers" not in found
+    assert found["TracingConfig"] == {"Mode": "PassThrough"}
+
+
+def test_the_other_functions_are_traced_and_have_the_libraries(each):
+    for name in CONTROL_FUNCTIONS:
+        if name != "rollback":
+            found = function(each.control, each.names, name)
+            assert found["TracingConfig"] == {"Mode": "Active"}
+            assert len(found["Layers"]) == 1
+
+
+def test_a_task_of_the_state_machine_ends_no_later_than_its_function(each):
+    """Where the function's own limit is longer, the state machine's holds; where shorter, an error says so."""
+    limits = {}
+    for template in (each.control, each.environment):
+        for found in template.of("AWS::Lambda::Function").values():
+            limits[found["FunctionName"].rpartition("-")[2]] = found["Timeout"]
+    assert limits["provision"] <= 120
+    assert limits["rollback"] <= 120
+    assert limits["database"] <= 900
+    assert limits["load"] <= 900
+
+
+def test_every_placeholder_of_the_definition_is_filled(each):
+    machine = each.control.one("AWS::StepFunctions::StateMachine")
+    assert placeholders(DEFINITION.read_text()) == set(machine["DefinitionSubstitutions"])
+    assert machine["DefinitionString"] == DEFINITION.read_text()
+    for name, value in machine["DefinitionSubstitutions"].items():
+        if name in ("DatabaseFunction", "ProbeFunction", "LoadFunction"):
+            suffix = name.removesuffix("Function").lower()
+            assert value == each.names.function_arn(suffix)
+        elif name == "BuildProject":
+            assert value == each.control.one("AWS::CodeBuild::Project")["Name"]
+        else:
+            target = each.control.resources[value["Fn::GetAtt"][0]]["Properties"]
+            assert target["FunctionName"] == each.names.named(name.removesuffix("Function").lower())
+
+
+def test_a_placeholder_that_nothing_fills_is_refused_at_synthesis(tmp_path, staging):
+    definition = tmp_path / "definition.json"
+    definition.write_text('{"Resource": "${Nobody}"}')
+    with pytest.raises(ValueError, match=r"not filled: \['Nobody'\]"):
+        state_machine(
+            None, staging.names, "x", definition=definition, substitutions={}, statements=[], purpose=""
+        )
+
+
+def test_the_state_machine_logs_everything_and_is_traced(staging):
+    machine = staging.control.one("AWS::StepFunctions::StateMachine")
+    assert machine["StateMachineName"] == "cutover-staging-deploy"
+    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+    assert machine["LoggingConfiguration"]["IncludeExecutionData"] is True
+    assert machine["TracingConfiguration"] == {"Enabled": True}
+
+
+def test_the_state_machine_calls_the_ten_functions_and_the_build_and_nothing_else(staging):
+    role = staging.control.named("AWS::IAM::Role", "RoleName", "cutover-staging-deploy-machine")
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    (invoke,) = (s for s in statements if s["Action"] == ["lambda:InvokeFunction"])
+    assert len(invoke["Resource"]) == 10
+    (build,) = (s for s in statements if "codebuild:StartBuild" in s["Action"])
+    assert build["Action"] == ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
+    (rule,) = (s for s in statements if "events:PutRule" in s["Action"])
+    assert rule["Resource"][0].endswith("rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
+
+
+def test_an_alarm_of_this_environment_reaches_the_rollback(each):
+    template = each.control
+    rule = template.named("AWS::Events::Rule", "Name", each.names.named("alarm"))
+    assert "EventBusName" not in rule, "CloudWatch tells the default bus"
+    assert rule["EventPattern"] == {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "alarmName": [{"prefix": f"cutover-{each.name}-backend-"}],
+            "state": {"value": ["ALARM"]},
+        },
+    }
+    (target,) = rule["Targets"]
+    assert template.resources[target["Arn"]["Fn::GetAtt"][0]]["Properties"][
+        "FunctionName"
+    ] == each.names.named("rollback")
+    assert template.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    permission = template.one("AWS::Lambda::Permission")
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == each.names.arn("events", f"rule/{rule['Name']}")
+
+
+def test_every_alarm_of_the_environment_is_one_that_the_rule_catches(each):
+    rule = each.control.named("AWS::Events::Rule", "Name", each.names.named("alarm"))
+    prefix = rule["EventPattern"]["detail"]["alarmName"][0]["prefix"]
+    for alarm in each.environment.of("AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmName"].startswith(prefix)
+
+
+def test_the_nightly_run_is_at_two_in_seoul_and_off(staging):
+    schedule = staging.control.one("AWS::Scheduler::Schedule")
+    assert schedule["ScheduleExpression"] == "cron(0 2 * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Asia/Seoul"
+    assert schedule["State"] == "DISABLED"
+    assert json.loads(schedule["Target"]["Input"])["environment"] == "staging"
+
+
+def test_the_journal_is_on_demand_and_can_be_put_back_in_time(staging):
+    table = staging.control.one("AWS::DynamoDB::Table")
+    assert table["TableName"] == "cutover-staging-journal"
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
+
+
+def test_images_are_scanned_and_their_tags_written_once(each):
+    repository = each.control.one("AWS::ECR::Repository")
+    assert repository["RepositoryName"] == each.names.named("backend")
+    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+
+
+def test_the_build_pushes_to_the_environments_repository(staging):
+    project = staging.control.one("AWS::CodeBuild::Project")
+    assert project["Source"]["Type"] == "S3"
+    variables = {v["Name"]: v["Value"] for v in project["Environment"]["EnvironmentVariables"]}
+    uri = "111122223333.dkr.ecr.ap-northeast-2.amazonaws.com/cutover-staging-backend"
+    assert variables["REPOSITORY_URI"] == uri
+    spec = project["Source"]["BuildSpec"]
+    used = set(re.findall(r"\$([A-Z_]+)", spec))
+    # CodeBuild sets the region; the state machine sets tag and build environment.
+    assert used == {*variables, "AWS_DEFAULT_REGION", "IMAGE_TAG", "BUILD_ENV"}
+    assert "--target production" in spec
+
+
+def test_data_outlives_the_stack_where_the_configuration_protects_it(synthesised):
+    for name, policy in (("staging", "Retain"), ("sandbox", "Delete")):
+        template = synthesised(name).control
+        for resource in template.resources.values():
+            if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::ECR::Repository"):
+                assert resource["DeletionPolicy"] == policy
+
+
+def test_the_provision_function_is_given_the_environments_own_template(staging):
+    variables = function(staging.control, staging.names, "provision")["Environment"]["Variables"]
+    assets = json.loads(
+        (staging.control.path.parent / f"{staging.names.control_stack}.assets.json").read_text()
+    )
+    url = json.dumps(variables["TEMPLATE_URL"])
+    (key,) = (key for key in assets["files"] if key in url)
+    carried = staging.control.path.parent / assets["files"][key]["source"]["path"]
+    assert json.loads(carried.read_text()) == staging.environment.body
+
+
+def test_what_the_functions_read_is_the_configuration(each):
+    parameter = each.control.one("AWS::SSM::Parameter")
+    assert parameter["Name"] == f"/cutover/{each.name}/configuration"
+    assert json.loads(parameter["Value"]) == each.configuration.for_lambdas()
