@@ -1,0 +1,149 @@
+"""A walk through statemachines/deploy.asl.json with the real handlers, in one process and without AWS.
+
+It knows the states and fields that the machine uses, and raises for any other. Time passes when the machine waits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonata
+
+from tests.contract.fakes import FakeClock
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachines" / "deploy.asl.json").read_text())
+STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
+LAMBDA, BUILD = "arn:aws:states:::lambda:invoke", "arn:aws:states:::codebuild:startBuild.sync"
+Function = Callable[[dict[str, Any]], Any]
+
+
+class TaskFailed(Exception):
+    """A task's error output."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.output = {"Error": error, "Cause": cause}
+
+
+class Walk:
+    """One execution. `functions` are by the names in the definition, such as ${SwapFunction}."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        clock: FakeClock,
+        *,
+        name: str = "d2",
+        arn: str = "arn:d2",
+        on_wait: Callable[[], None] = lambda: None,
+        build: Callable[[Mapping[str, Any]], Any] | None = None,
+    ) -> None:
+        self._functions, self._clock, self._on_wait, self._build = functions, clock, on_wait, build
+        self._context = {"Execution": {"Id": arn, "Name": name}}
+        self.variables: dict[str, Any] = {}
+        self.visited: list[str] = []
+        self.tried: list[str] = []
+
+    def run(self, given: Mapping[str, Any]) -> tuple[str, Any]:
+        """("SUCCEEDED", output) or ("FAILED", {Error, Cause})."""
+        name, data = DEFINITION["StartAt"], json.loads(json.dumps(given))
+        for _ in range(2000):
+            self.visited.append(name)
+            state = STATES[name]
+            if state["Type"] == "Fail":
+                return "FAILED", {key: self._value(state[key], data) for key in ("Error", "Cause")}
+            if state["Type"] == "Succeed":
+                return "SUCCEEDED", self._value(state["Output"], data)
+            name, data = getattr(self, f"_{state['Type'].lower()}")(state, data)
+        raise AssertionError(f"no end after {len(self.visited)} states: {self.visited[-6:]}")
+
+    def _pass(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        self._assign(state, data)
+        return state["Next"], data
+
+    def _wait(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        self._clock.sleep(float(self._value(state["Seconds"], data)))
+        self._on_wait()
+        return state["Next"], data
+
+    def _choice(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        for choice in state["Choices"]:
+            verdict = self._value(choice["Condition"], data)
+            assert isinstance(verdict, bool), f"{choice['Condition']} gave {verdict!r}"
+            if verdict:
+                self._assign(choice, data)
+                return choice["Next"], data
+        return state["Default"], data
+
+    def _task(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        try:
+            result = self._attempts(state, self._value(state["Arguments"], data))
+        except TaskFailed as failed:
+            for catch in state.get("Catch", []):
+                if catch["ErrorEquals"] == ["States.ALL"]:
+                    self._assign(catch, data, errorOutput=failed.output)
+                    return catch["Next"], data
+            raise
+        self._assign(state, data, result=result)
+        return state["Next"], self._value(state["Output"], data, result=result)
+
+    def _attempts(self, state: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+        left = {name: rule["MaxAttempts"] for rule in state.get("Retry", []) for name in rule["ErrorEquals"]}
+        while True:
+            try:
+                if state["Resource"] == BUILD:
+                    assert self._build is not None
+                    return {"Build": self._build(arguments)}
+                assert state["Resource"] == LAMBDA, state["Resource"]
+                return {"Payload": self._invoke(arguments)}
+            except TaskFailed as failed:
+                name = failed.output["Error"]
+                if left.get(name, 0) < 1:
+                    raise
+                left[name] -= 1
+                self.tried.append(name)
+
+    def _invoke(self, arguments: Mapping[str, Any]) -> Any:
+        """As Lambda does it: JSON in, JSON out, an exception as its class's name and its message."""
+        event = json.loads(json.dumps(arguments["Payload"]))
+        try:
+            answer = self._functions[arguments["FunctionName"]](event)
+        except Exception as error:
+            kind = type(error).__name__
+            cause = json.dumps({"errorMessage": str(error), "errorType": kind, "stackTrace": []})
+            raise TaskFailed(kind, cause) from error
+        return json.loads(json.dumps(answer))
+
+    def _assign(self, holder: Mapping[str, Any], data: Any, **more: Any) -> None:
+        # All of them are evaluated before any of them is set.
+        values = {name: self._value(value, data, **more) for name, value in holder.get("Assign", {}).items()}
+        self.variables.update(values)
+
+    def _value(self, template: Any, data: Any, **more: Any) -> Any:
+        if isinstance(template, dict):
+            return {key: self._value(value, data, **more) for key, value in template.items()}
+        if isinstance(template, list):
+            return [self._value(value, data, **more) for value in template]
+        if not (isinstance(template, str) and template.startswith("{%")):
+            return template
+        return self._evaluate(template[2:-2].strip(), data, **more)
+
+    def _evaluate(self, text: str, data: Any, **more: Any) -> Any:
+        """An undefined answer is an error, as it is in Step Functions: null is written null."""
+        expression = jsonata.Jsonata(f"[{{'value': {text}}}]")
+        expression.register_lambda("parse", json.loads)
+        expression.register_lambda("millis", lambda: self._clock.now().timestamp() * 1000)
+        expression.register_lambda("now", lambda: self._clock.now().isoformat())
+        for name, value in {**self.variables, "states": self._states(data, more)}.items():
+            expression.assign(name, value)
+        (answer,) = expression.evaluate(None)
+        if "value" not in answer:
+            raise TaskFailed("States.QueryEvaluationError", f"{text} is undefined in {self.visited[-1]}")
+        return json.loads(json.dumps(answer["value"]))
+
+    def _states(self, data: Any, more: Mapping[str, Any]) -> dict[str, Any]:
+        return {"input": data, "context": self._context, **more}

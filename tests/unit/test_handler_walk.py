@@ -1,0 +1,419 @@
+"""The whole machine, walked through with the real handlers over the ports in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cutover.domain.alarms import read_alarm_event
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.indexes import Index
+from cutover.domain.records import LIVE, LOCK, Live, deployment_key
+from cutover.handlers import database, journal, load, observe, plan, probe, provision, release, rollback, swap
+from cutover.ports import Alarm, Group, Invocation
+from cutover.steps.http_security import HEADERS
+from cutover.steps.roll_back import roll_back_on_alarm
+from tests.contract.fakes import (
+    BLUE,
+    GREEN,
+    NOON,
+    FakeAlarms,
+    FakeConfiguration,
+    FakeDatabase,
+    FakeHttp,
+    FakeInstances,
+    FakeInventory,
+    FakeLoad,
+    FakeNetwork,
+    FakeRegistry,
+    FakeSources,
+    FakeStacks,
+    FakeWorld,
+)
+from tests.contract.machine import Walk
+from tests.contract.scenes import DIGEST, STACK, V1, alarm_event, live
+from tests.unit.test_step_checks import DECLARED
+
+SOURCE = f"sources/{'a' * 64}.zip"
+INPUT = {"environment": "sandbox", "version": "v2", "source": SOURCE}
+WANTED = (Index("users", (("email", 1),), unique=True, name="email_unique"),)
+SEED = {
+    "users": [{"_id": "u1", "email": "x", "password_hash": {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"}}]
+}
+SECRETS = {
+    "application": {"username": "app_user", "password": "secret"},
+    "smoke": {"email": "smoke@example.com", "password": "right"},
+}
+CONFIGURATION = {
+    "environment": "sandbox",
+    "poll_seconds": 1,
+    "watch": {"bake_seconds": 30, "hours": 24, "proof_answers": 3, "healthy_share": 0.5},
+    "load": {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"},
+    "thresholds": {
+        "p95_ms": 500,
+        "error_rate": 0.001,
+        "query_mean_ms": 50,
+        "index_hit": 0.95,
+        "pool_use": 0.8,
+    },
+    "window": {"enforced": False},
+}
+
+
+class House:
+    """Blue is live with v1; everything is well unless a test breaks it. Waiting lets AWS get on with its work."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = FakeWorld()
+        live(self.world.journal, V1)
+        self.world.balancer.populate(Colour.BLUE, healthy=6)
+        self.stacks, self.registry = FakeStacks(STACK), FakeRegistry(d2=DIGEST)
+        self.instances = FakeInstances(
+            backend_blue=Group(["b1", "b2"], 2), backend_green=Group(["g1", "g2"], 2)
+        )
+        self.http, self.load, self.database = FakeHttp("v2"), FakeLoad(), FakeDatabase()
+        self.http.headers = {name.lower(): value for name, value in HEADERS.items()}
+        self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
+        self.network = FakeNetwork(*DECLARED)
+        self.executions = self.world.executions
+        self.script = "Success"
+        self.builds: list[Mapping[str, Any]] = []
+        self.configuration = FakeConfiguration(**CONFIGURATION)
+        self._wire(monkeypatch)
+        self.walk = self.another("d2")
+
+    @staticmethod
+    def _alarms(colour: Colour) -> list[Alarm]:
+        return [
+            Alarm(event["detail"]["alarmName"], "OK", NOON, event["detail"]["configuration"]["description"])
+            for event in (
+                alarm_event(colour, kind=k) for k in ("errors", "latency", "cpu", "memory", "health")
+            )
+        ]
+
+    def another(self, name: str) -> Walk:
+        functions = {
+            f"${{{title}Function}}": lambda event, module=module: module.handler(event, None)
+            for title, module in {
+                "Journal": journal,
+                "Provision": provision,
+                "Plan": plan,
+                "Release": release,
+                "Observe": observe,
+                "Swap": swap,
+                "Rollback": rollback,
+                "Database": database,
+                "Probe": probe,
+                "Load": load,
+            }.items()
+        }
+        self.executions.running.add(f"arn:{name}")
+        return Walk(
+            functions, self.world.clock, name=name, arn=f"arn:{name}", on_wait=self.advance, build=self.build
+        )
+
+    def advance(self) -> None:
+        for name, change_set in list(self.stacks.sets.items()):
+            if change_set.status == "CREATE_IN_PROGRESS":
+                self.stacks.become(name, "CREATE_COMPLETE")
+        if self.stacks.executed:
+            self.stacks.there = STACK
+        if self.world.commands.sent:
+            _, instances, _ = self.world.commands.sent[-1]
+            self.world.commands.results = [
+                Invocation(name, self.script, "out of memory") for name in instances
+            ]
+            if self.script == "Success":
+                self.world.balancer.populate(Colour.GREEN, healthy=6)
+
+    def build(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.builds.append(arguments)
+        return {"BuildStatus": "SUCCEEDED"}
+
+    def _wire(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        shared = {
+            "journal": self.world.journal,
+            "balancer": self.world.balancer,
+            "events": self.world.events,
+            "executions": self.world.executions,
+            "commands": self.world.commands,
+            "clock": self.world.clock,
+            "configuration": self.configuration,
+            "stacks": self.stacks,
+            "instances": self.instances,
+            "inventory": FakeInventory(),
+            "registry": self.registry,
+            "sources": FakeSources(SOURCE),
+            "alarms": self.alarms,
+            "network": self.network,
+            "http": self.http,
+            "database": self.database,
+            "secrets": SimpleNamespace(read=SECRETS.__getitem__),
+            "document": "release-document",
+            "variables": SimpleNamespace(
+                cutover_environment="sandbox",
+                dashboard="dashboard",
+                application_secret="application",
+                smoke_secret="smoke",
+                test_listener_port=8443,
+                listener_port=443,
+                load_balancer_dns="127.0.0.1",
+                domain="api.example.com",
+            ),
+        }
+        wired = SimpleNamespace(**shared)
+        for module in (journal, provision, plan, release, observe, swap, rollback, database, probe):
+            monkeypatch.setattr(module, "wiring", lambda: wired)
+        monkeypatch.setattr(load, "variables", lambda: wired.variables)
+        monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
+        monkeypatch.setattr(plan, "wanted_indexes", lambda: WANTED)
+        monkeypatch.setattr(database, "wanted_indexes", lambda: WANTED)
+        monkeypatch.setattr(database, "seed", lambda: SEED)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return self.world.journal.items[deployment_key("d2")]
+
+    @property
+    def live(self) -> Live:
+        return Live.read(self.world.journal.items[LIVE])
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(monkeypatch)
+
+
+def test_a_deployment_goes_through_all_seven_phases_and_ends_live(house: House) -> None:
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output) == (
+        "SUCCEEDED",
+        {"deployment": "d2", "version": "v2", "colour": "green", "image": DIGEST},
+    )
+    assert [phase["name"] for phase in house.record["phases"]] == [
+        "Provision",
+        "Migrate",
+        "Release",
+        "Monitor",
+        "Secure",
+        "Perform",
+        "Verify",
+    ]
+    assert {phase["verdict"] for phase in house.record["phases"]} == {"Pass"}
+    assert (house.live.version, house.live.previous_version) == ("v2", "v1")
+    assert house.world.balancer.of == {"listener": GREEN, "test-listener": BLUE}
+    assert house.world.journal.items[LOCK]["holder"] is None
+    assert house.record["proof"]["answers"] == 3
+    assert house.world.events.kinds == [
+        "DeploymentStarted",
+        *["PhaseCompleted"] * 7,
+        "TrafficShifted",
+        "DeploymentSucceeded",
+    ]
+
+
+def test_the_build_gets_the_source_and_the_deployments_id_for_a_token(house: House) -> None:
+    house.walk.run(INPUT)
+
+    (arguments,) = house.builds
+    assert (arguments["IdempotencyToken"], arguments["SourceLocationOverride"]) == (
+        "d2",
+        f"artifacts/{SOURCE}",
+    )
+    assert {"Name": "IMAGE_TAG", "Value": "d2"} in arguments["EnvironmentVariablesOverride"]
+
+
+def test_an_image_is_promoted_without_a_build(house: House) -> None:
+    status, _ = house.walk.run({"environment": "sandbox", "version": "v2", "image": DIGEST})
+
+    assert (status, house.builds) == ("SUCCEEDED", [])
+
+
+def test_a_plan_shows_everything_and_leaves_nothing(house: House) -> None:
+    status, output = house.walk.run({**INPUT, "mode": "plan"})
+
+    assert (status, output["idle_colour"], output["change_set"]["empty"]) == ("SUCCEEDED", "green", False)
+    assert (house.stacks.sets, house.world.balancer.moves, house.builds) == ({}, [], [])
+    assert house.record["status"] == "PLANNED"
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_a_mistake_in_the_input_is_the_executions_cause(house: House) -> None:
+    status, output = house.walk.run({**INPUT, "versoin": "v2"})
+
+    assert (status, output["Error"]) == ("FAILED", "InvalidInputError")
+    assert output["Cause"].startswith("versoin: not a field of the input")
+
+
+def test_a_second_deployment_is_refused_and_changes_nothing(house: House) -> None:
+    house.world.journal.items[LOCK] = {"holder": "d1", "fence": 1, "since": "noon", "execution_arn": "arn:d1"}
+    house.executions.running.add("arn:d1")
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "LockHeldError")
+    assert "deployment d1 has held sandbox since noon" in output["Cause"]
+    assert house.world.journal.items[LOCK]["holder"] == "d1"
+
+
+def broken_script(house: House) -> None:
+    house.script = "Failed"
+
+
+def slow_service(house: House) -> None:
+    house.load = FakeLoad(p95_ms=812.0)
+
+
+def open_port(house: House) -> None:
+    house.network.rules = (*house.network.rules, replace(DECLARED[0], first_port=22, last_port=22))
+
+
+def missing_alarm(house: House) -> None:
+    house.alarms.alarms = house.alarms.alarms[:-1]
+
+
+def broken_cache(house: House) -> None:
+    house.http.faults.add("redis")
+
+
+def scanning_query(house: House) -> None:
+    house.database.stages = ("COLLSCAN",)
+
+
+def missing_image(house: House) -> None:
+    house.registry.tags = {}
+
+
+def missing_header(house: House) -> None:
+    house.http.headers.pop("x-frame-options")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "error", "words"),
+    [
+        (broken_script, "ReleaseFailedError", "out of memory"),
+        (slow_service, "GateFailedError", "found p50 5, p95 812"),
+        (open_port, "GateFailedError", "No SSH from anywhere"),
+        (missing_alarm, "GateFailedError", "backend-green-health"),
+        (broken_cache, "GateFailedError", "sick: redis"),
+        (scanning_query, "GateFailedError", "a scan (COLLSCAN)"),
+        (missing_image, "ImageNotFoundError", "no image with the tag d2"),
+        (missing_header, "GateFailedError", "X-Frame-Options"),
+    ],
+)
+def test_what_is_wrong_before_the_swap_fails_the_deployment_and_moves_no_traffic(
+    house: House, breaks: Any, error: str, words: str
+) -> None:
+    breaks(house)
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", error)
+    assert words in output["Cause"]
+    assert house.world.balancer.of["listener"] == BLUE
+    assert house.live.version == "v1"
+    assert house.record["status"] == "FAILED"
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_a_swap_that_can_not_be_proved_is_taken_back(house: House) -> None:
+    """The test listener answers with v2, and the live one goes on answering with v1."""
+    request = house.http.request
+
+    def stale(method: str, port: int, path: str, **more: Any) -> Any:
+        answer = request(method, port, path, **more)
+        return answer if port == 8443 else replace(answer, headers={"x-release-version": "v1"})
+
+    house.http.request = stale  # type: ignore[method-assign]
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "DataPlaneNotProvedError")
+    assert "rolled_back" in output["Cause"]
+    assert house.world.balancer.of["listener"] == BLUE
+    assert (house.live.version, house.live.rolled_back) == ("v1", True)
+    assert house.record["status"] == "ROLLED_BACK"
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_an_alarm_during_the_bake_takes_it_back_and_the_deployment_says_so(house: House) -> None:
+    """The event reaches the rollback function while the machine waits; stopping the execution comes too late."""
+    advance = house.advance
+
+    def alarming() -> None:
+        advance()
+        if house.walk.visited[-1] == "Bake":
+            roll_back_on_alarm(read_alarm_event(alarm_event()), "sandbox", house.world)
+
+    house.walk._on_wait = alarming
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "GateFailedError")
+    assert house.world.balancer.of["listener"] == BLUE
+    assert [move for move in house.world.balancer.moves if move[0] == "listener"] == [
+        ("listener", GREEN),
+        ("listener", BLUE),
+    ]
+    assert house.record["status"] == "ROLLED_BACK"
+    assert "backend-green-errors" in house.record["cause"]
+    assert [stopped for stopped, _ in house.executions.stopped] == ["arn:d2"]
+
+
+def test_a_first_deployment_creates_its_environment(house: House) -> None:
+    del house.world.journal.items[LIVE]
+    house.stacks.there = None
+    house.world.balancer.populate(Colour.BLUE, healthy=0, sick=6)
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["colour"]) == ("SUCCEEDED", "green")
+    assert house.live.previous_deployment is None
+
+
+def test_the_next_deployment_goes_to_the_other_colour(house: House) -> None:
+    assert house.walk.run(INPUT)[0] == "SUCCEEDED"
+    house.registry.tags["d3"] = DIGEST
+    house.http.versions = ["v3"]
+    walk = house.another("d3")
+    status, output = walk.run({**INPUT, "version": "v3"})
+
+    assert (status, output["colour"]) == ("SUCCEEDED", "blue")
+    assert house.world.balancer.of["listener"] == Weights(100, 0)
+    assert house.live.previous_version == "v2"
+
+
+def test_a_balancer_that_is_away_for_a_moment_is_asked_again(house: House) -> None:
+    read, failures = house.world.balancer.health, ["once", "twice"]
+
+    def flaky(target_group: str) -> Any:
+        from cutover.domain.errors import ThrottledError
+
+        if failures:
+            raise ThrottledError(failures.pop())
+        return read(target_group)
+
+    house.world.balancer.health = flaky
+    status, _ = house.walk.run(INPUT)
+
+    assert (status, house.walk.tried) == ("SUCCEEDED", ["ThrottledError"] * 2)
+
+
+def test_a_phase_that_does_not_end_is_over_its_budget(house: House) -> None:
+    house.script = "InProgress"
+    house.configuration.settings["poll_seconds"] = 60
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
+    assert "Phase 3 (Release) did not end within its time budget" in output["Cause"]
+    assert house.record["status"] == "FAILED"
+
+
+def test_a_lambda_that_breaks_for_a_reason_of_its_own_rolls_back_too(house: House) -> None:
+    house.world.commands.send = lambda *_: json.loads("not JSON")
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "JSONDecodeError")
+    assert house.record["status"] == "FAILED"
+    assert house.world.journal.items[LOCK]["holder"] is None

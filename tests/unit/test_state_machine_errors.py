@@ -1,0 +1,149 @@
+"""The state machine and the code agree: on errors, on actions, on what can be reached."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cutover.domain import errors
+from cutover.domain.errors import TransientError
+from tests.contract.machine import BUILD, DEFINITION, LAMBDA, STATES
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+STATES_ERRORS = {"States.ALL", "States.Timeout", "States.TaskFailed", "States.Permissions"}
+# https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+LAMBDA_ERRORS = {
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+}
+FUNCTIONS = re.compile(r"\$\{(\w+)Function\}")
+OWN = {"PhaseBudgetExceededError"}
+
+
+def leaves(kind: type) -> set[str]:
+    below = kind.__subclasses__()
+    return set().union(*(leaves(each) for each in below)) if below else {kind.__name__}
+
+
+def tasks() -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((name, state) for name, state in STATES.items() if state["Type"] == "Task")
+
+
+def rules(field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((name, rule) for name, state in STATES.items() for rule in state.get(field, []))
+
+
+def ways_out(state: dict[str, Any]) -> set[str]:
+    found = {state[field] for field in ("Next", "Default") if field in state}
+    return found | {rule["Next"] for field in ("Choices", "Catch") for rule in state.get(field, [])}
+
+
+@pytest.mark.parametrize("field", ["Retry", "Catch"])
+def test_every_error_name_is_a_class_of_ours_or_one_of_awss(field: str) -> None:
+    names = {name for _, rule in rules(field) for name in rule["ErrorEquals"]}
+    ours = {name for name in names if hasattr(errors, name)}
+
+    assert names - ours - LAMBDA_ERRORS <= STATES_ERRORS
+    assert all(issubclass(getattr(errors, name), Exception) for name in ours)
+
+
+def test_exactly_the_transient_errors_are_tried_again() -> None:
+    for name, rule in rules("Retry"):
+        assert set(rule["ErrorEquals"]) == leaves(TransientError) | LAMBDA_ERRORS, name
+
+
+def test_every_call_of_a_function_is_tried_again_with_jitter_and_an_end() -> None:
+    for name, state in tasks():
+        if state["Resource"] == LAMBDA:
+            (rule,) = state["Retry"]
+            assert rule["JitterStrategy"] == "FULL", name
+            assert rule["MaxAttempts"] >= 1, name
+            assert rule["MaxDelaySeconds"] <= 60, name
+
+
+def test_every_task_ends_in_time_and_every_failure_is_caught() -> None:
+    for name, state in tasks():
+        assert state["TimeoutSeconds"] > 0, name
+        assert [catch["ErrorEquals"] for catch in state["Catch"]] == [["States.ALL"]], name
+
+
+def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
+    """Only the first task may end without; the ones of the failure's own path go on to its end."""
+    own_way = {
+        "Take the lock": "Refused",
+        "Roll back": "Conclude the failure",
+        "Conclude the failure": "Failed",
+    }
+    for name, state in tasks():
+        (catch,) = state["Catch"]
+        assert catch["Next"] == own_way.get(name, "Roll back"), name
+        if name != "Take the lock":
+            assert "Assign" in catch, name
+
+
+def test_every_state_can_be_reached() -> None:
+    reached, ahead = set(), [DEFINITION["StartAt"]]
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead += ways_out(STATES[name])
+    assert reached == set(STATES)
+
+
+def test_every_action_of_a_payload_is_handled() -> None:
+    handled: dict[str, set[str]] = {}
+    for name, state in tasks():
+        if state["Resource"] == BUILD:
+            continue
+        assert state["Resource"] == LAMBDA, name
+        found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])
+        assert found, name
+        module = importlib.import_module(f"cutover.handlers.{found[1].lower()}")
+        assert callable(module.handler)
+        action = state["Arguments"]["Payload"].get("action")
+        handled.setdefault(found[1].lower(), set()).add(action)
+        if found[1] != "Rollback":
+            # A function without actions has one default.
+            assert action in module.ACTIONS or (action is None and len(module.ACTIONS) == 1), name
+    asked = {function: actions for function, actions in handled.items() if actions != {None}}
+    for function, actions in asked.items():
+        module = importlib.import_module(f"cutover.handlers.{function}")
+        assert actions == set(module.ACTIONS), (
+            f"{function} handles what nobody asks for, or the other way round"
+        )
+
+
+def test_the_seven_phases_have_the_budgets_of_the_plan() -> None:
+    from cutover.domain.plan import PHASES
+
+    written = []
+    for state in STATES.values():
+        phase = state.get("Assign", {}).get("phase")
+        if phase:
+            minutes = re.search(r"\+ (\d+) \* 60000", phase["deadline"])
+            assert minutes
+            written.append((phase["number"], phase["name"], int(minutes[1])))
+    assert written == [(number, name, minutes) for number, (name, minutes) in enumerate(PHASES, start=1)]
+
+
+def test_errors_that_the_machine_raises_itself_are_known() -> None:
+    raised = {state["Assign"]["failure"]["Error"] for state in STATES.values() if _fails_by_itself(state)}
+    assert raised == OWN
+
+
+def _fails_by_itself(state: dict[str, Any]) -> bool:
+    return state["Type"] == "Pass" and "failure" in state.get("Assign", {})
+
+
+def test_every_state_says_what_it_does_and_is_named_as_a_person_would() -> None:
+    plain = {"Choice", "Wait", "Succeed", "Fail"}
+    for name, state in STATES.items():
+        assert re.match(r"[A-Z1-7]", name), name
+        assert state["Type"] in plain or state.get("Comment") or name == "The phase is over its budget", name
