@@ -18,7 +18,7 @@ from sandbox.compute import dockerfile
 from sandbox.compute.context import Context, fingerprint, select
 from sandbox.compute.dockerfile import Instruction, Stage
 from sandbox.compute.errors import DockerError, UnsupportedError
-from sandbox.compute.layers import Entry, Layer, apply_layer, changes, snapshot, write_layer
+from sandbox.compute.layers import Entry, Layer, changes, snapshot, write_layer
 from sandbox.compute.run_step import Machine, RunStep, python_version
 from sandbox.compute.store import (
     CONFIG_TYPE,
@@ -200,7 +200,7 @@ class Builder:
             self._store.adopt(file, layer.digest)
             write_atomically(record, canonical(dataclasses.asdict(layer)))
         if build.root is not None and not (applied and cached is None):
-            apply_layer(self._store.path(layer.digest), build.root)
+            self._store.lay(layer.digest, build.root)
         build.layers.append(layer)
         build.history.append({"created": EPOCH, "created_by": str(step)})
 
@@ -208,7 +208,7 @@ class Builder:
         if build.root is None:
             build.root = Path(tempfile.mkdtemp(dir=self._work, prefix="root-"))
             for layer in build.layers:
-                apply_layer(self._store.path(layer.digest), build.root)
+                self._store.lay(layer.digest, build.root)
         return build.root
 
     def _finish(self, build: Build) -> str:

@@ -103,20 +103,45 @@ def _add(tar: tarfile.TarFile, entry: Entry) -> None:
             tar.addfile(info, content)
 
 
-def apply_layer(blob: Path, root: Path) -> None:
-    """Extract a layer over `root`, honouring whiteouts. Names that leave the root are refused."""
+def extract_layer(blob: Path, folder: Path) -> None:
+    """Extract a layer as it is, whiteouts included. Names that leave the folder are refused."""
     with tarfile.open(blob, mode="r|gz") as tar:
         for info in tar:
-            parts = Path(info.name).parts
-            if info.name.startswith("/") or ".." in parts:
+            if info.name.startswith("/") or ".." in Path(info.name).parts:
                 raise DockerError(f"layer {blob.name} holds the unsafe name {info.name!r}")
-            target = root / info.name
-            if target.name.startswith(WHITEOUT):
-                _remove(target.with_name(target.name[len(WHITEOUT) :]))
+            tar.extract(info, folder, set_attrs=True, filter="tar")
+
+
+def overlay(folder: Path, root: Path) -> None:
+    """Put an extracted layer over `root`, honouring whiteouts.
+
+    Files are hard links, so that images share what they have in common on disk and in memory; whoever
+    changes a file of a root in place makes it `own` first.
+    """
+    for parent, folders, files in os.walk(folder):
+        place = root / Path(parent).relative_to(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in files + [each for each in folders if Path(parent, each).is_symlink()]:
+            if name.startswith(WHITEOUT):
+                _remove(place / name[len(WHITEOUT) :])
                 continue
-            if not info.isdir() and (target.is_symlink() or target.exists()):
+            source, target = Path(parent, name), place / name
+            if target.is_symlink() or target.exists():
                 _remove(target)
-            tar.extract(info, root, set_attrs=True, filter="tar")
+            os.link(source, target, follow_symlinks=False)
+        for name in folders:
+            target = place / name
+            if target.is_symlink() or target.is_file():
+                target.unlink()
+
+
+def own(path: Path) -> Path:
+    """Give a file that may be a hard link an inode of its own, so that it can be changed in place."""
+    if path.stat().st_nlink > 1:
+        copy = path.with_name(f".own-{path.name}")
+        shutil.copy2(path, copy)
+        os.replace(copy, path)
+    return path
 
 
 def _remove(path: Path) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from sandbox.compute.dockerfile import Instruction, expand
 from sandbox.compute.errors import DockerError, UnsupportedError
+from sandbox.compute.layers import own
 from sandbox.compute.store import IMAGE_PYTHON, base_python
 
 RECORDED = frozenset({"useradd", "groupadd", "adduser", "addgroup", "chown"})
@@ -155,7 +156,7 @@ class RunStep:
         if len(rest) < 2 or (rest[0] not in changes and not rest[0].isdigit()):
             raise UnsupportedError("chmod is understood as `chmod +x FILE…` or `chmod 755 FILE…`")
         for word in rest[1:]:
-            path = self.path(word)
+            path = own(self.path(word)) if self.path(word).is_file() else self.path(word)
             path.chmod(path.stat().st_mode | changes[rest[0]] if rest[0] in changes else int(rest[0], 8))
 
     def _pip(self, rest: list[str]) -> None:
@@ -261,7 +262,7 @@ def fix_scripts(folder: Path, site: Path) -> None:
             text = rest.split(b"\n' '''\n", 1)[-1] if b"\n' '''\n" in rest else rest
         elif not (first.startswith(b"#!") and b"python" in first):
             continue
-        script.write_bytes(IMAGE_PYTHON + b"3.11\n" + text)
+        own(script).write_bytes(IMAGE_PYTHON + b"3.11\n" + text)
         digest = base64.urlsafe_b64encode(hashlib.sha256(script.read_bytes()).digest()).rstrip(b"=").decode()
         changed[script.name] = (f"sha256={digest}", str(script.stat().st_size))
     for record in site.glob("*.dist-info/RECORD"):
@@ -273,7 +274,7 @@ def fix_scripts(folder: Path, site: Path) -> None:
             for row in rows
         ]
         if fixed != rows:
-            with record.open("w", newline="") as out:
+            with own(record).open("w", newline="") as out:
                 csv.writer(out, lineterminator="\n").writerows(fixed)
 
 

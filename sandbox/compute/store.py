@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.compute.errors import DockerError
-from sandbox.compute.layers import apply_layer
+from sandbox.compute.layers import extract_layer, overlay, own
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
@@ -92,6 +92,22 @@ class BlobStore:
         document: dict[str, Any] = json.loads(self.read(self.manifest(digest)["config"]["digest"]))
         return document
 
+    def lay(self, digest: str, root: Path) -> None:
+        """Put a layer over `root`; each is extracted once and linked from then on."""
+        folder = self.root / "layers" / digest.partition(":")[2]
+        if not folder.exists():
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(dir=self.scratch, prefix="layer-"))
+            try:
+                extract_layer(self.path(digest), work)
+                work.chmod(0o755)
+                folder.parent.mkdir(exist_ok=True)
+                with contextlib.suppress(OSError):  # another process was first: theirs is the same
+                    os.rename(work, folder)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        overlay(folder, root)
+
     def rootfs(self, digest: str) -> Path:
         """The extracted root of an image; extracted once, by the first who asks.
 
@@ -106,7 +122,7 @@ class BlobStore:
                 work = Path(tempfile.mkdtemp(dir=self.scratch, prefix="rootfs-"))
                 try:
                     for layer in self.manifest(digest)["layers"]:
-                        apply_layer(self.path(layer["digest"]), work)
+                        self.lay(layer["digest"], work)
                     point_scripts(work, str(base_python(self.root) / "bin" / "python3.11"))
                     work.chmod(0o755)
                     os.rename(work, root)
@@ -149,9 +165,7 @@ def point_scripts(root: Path, interpreter: str) -> None:
             content = script.read_bytes()
             if content.startswith(IMAGE_PYTHON):
                 rest = content.partition(b"\n")[2]
-                mode = script.stat().st_mode
-                script.write_bytes(b"#!" + interpreter.encode() + b"\n" + rest)
-                script.chmod(mode)
+                own(script).write_bytes(b"#!" + interpreter.encode() + b"\n" + rest)
 
 
 @dataclass(frozen=True)

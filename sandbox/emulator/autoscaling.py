@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -109,6 +110,29 @@ class Groups:
                     TargetGroupArn=arn, Targets=[{"Id": instance_id}]
                 )
             member["LifecycleState"] = "InService"
+            member["InServiceSince"] = time.monotonic()
+        elif state == "InService" and self._is_sick(group, member):
+            log.warning("%s is unhealthy by its load balancer: it is replaced", instance_id)
+            member.update(HealthStatus="Unhealthy", LifecycleState="Terminating")
+            self._deregister(group, member)
+
+    def _is_sick(self, group: Group, member: dict[str, Any]) -> bool:
+        """The balancer's verdict counts for groups with ELB health checks, after their grace period.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
+        """
+        age = time.monotonic() - member.get("InServiceSince", time.monotonic())
+        if "ELB" not in group.get("HealthCheckType", "EC2") or age < float(group["HealthCheckGracePeriod"]):
+            return False
+        for arn in group.get("TargetGroupARNs") or []:
+            found = self._context.client("elbv2").describe_target_health(TargetGroupArn=arn)
+            for each in found["TargetHealthDescriptions"]:
+                if (
+                    each["Target"]["Id"] == member["InstanceId"]
+                    and each["TargetHealth"]["State"] == "unhealthy"
+                ):
+                    return True
+        return False
 
     def _launch(self, name: str, group: Group) -> None:
         subnets = [each.strip() for each in (group.get("VPCZoneIdentifier") or "").split(",") if each.strip()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.compute.errors import DockerError
-from sandbox.compute.layers import Entry, apply_layer, changes, snapshot, write_layer
+from sandbox.compute.layers import Entry, changes, extract_layer, overlay, own, snapshot, write_layer
 from sandbox.compute.store import point_scripts
 
 
@@ -40,7 +40,7 @@ def test_a_name_that_leaves_the_root_is_refused(tmp_path: Path, name: str) -> No
     blob = tmp_path / "blob"
     blob.write_bytes(gzip.compress(data.getvalue()))
     with pytest.raises(DockerError, match="unsafe name"):
-        apply_layer(blob, tmp_path / "root")
+        extract_layer(blob, tmp_path / "root")
 
 
 def test_scripts_are_pointed_at_this_machines_python(tmp_path: Path) -> None:
@@ -51,3 +51,27 @@ def test_scripts_are_pointed_at_this_machines_python(tmp_path: Path) -> None:
     point_scripts(tmp_path, "/here/python")
     assert script.read_text() == "#!/here/python\nprint(1)\n"
     assert script.stat().st_mode & 0o111
+
+
+def test_a_whiteout_removes_and_a_file_replaces_what_lower_layers_have(tmp_path: Path) -> None:
+    """https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts"""
+    lower, upper, root = (tmp_path / name for name in ("lower", "upper", "root"))
+    for folder, names in ((lower, ("a/gone", "a/kept", "folder/x")), (upper, ("a/.wh.gone", "a/new"))):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(name)
+    (upper / "folder").write_text("a file now")
+    overlay(lower, root)
+    overlay(upper, root)
+    assert {str(each.relative_to(root)) for each in root.rglob("*")} == {"a", "a/kept", "a/new", "folder"}
+    assert (root / "folder").read_text() == "a file now"
+
+
+def test_a_file_that_two_images_share_is_changed_in_one_only(tmp_path: Path) -> None:
+    layer, one, other = (tmp_path / name for name in ("layer", "one", "other"))
+    layer.mkdir()
+    (layer / "f").write_text("same")
+    for root in (one, other):
+        overlay(layer, root)
+    own(one / "f").write_text("changed")
+    assert [(root / "f").read_text() for root in (one, other, layer)] == ["changed", "same", "same"]
