@@ -43,6 +43,8 @@ _TLS_NAMES = ("TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3")
 _CONNECT_TIMEOUT = 10
 # ALB has no limits of its own on connections to targets; Envoy's defaults (1024) would be felt.
 _LIMIT = 100_000
+# Two proxies that share a port (two sandboxes of one user) would each get some of the other's connections.
+_SHARE_PORTS = False
 # The statistics that metrics.py reads; buckets in microseconds, up to the idle timeout.
 REQUEST_COUNT = "alb.request_count"
 RESPONSE_TIME = "alb.target_response_time"
@@ -264,6 +266,7 @@ def _listener(listener: Listener, folder: Path) -> Document:
         "@type": _TYPE + "config.listener.v3.Listener",
         "name": listener.name,
         "address": _address(listener.address, listener.port),
+        "enable_reuse_port": _SHARE_PORTS,
         "filter_chains": [chain],
     }
 
@@ -511,6 +514,7 @@ def _stream_listener(stream: Stream, folder: Path) -> Document:
         "@type": _TYPE + "config.listener.v3.Listener",
         "name": stream.name,
         "address": _address(stream.address, stream.port),
+        "enable_reuse_port": _SHARE_PORTS,
         "filter_chains": [
             {
                 "filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}],

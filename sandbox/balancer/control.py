@@ -33,6 +33,7 @@ class Controller:
         self._stopping = threading.Event()
         self._applied = threading.Condition()
         self._round = 0
+        self._started = False
         self._refused: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="balancer", daemon=True)
 
@@ -111,6 +112,9 @@ class Controller:
         wanted = State(read.listeners, read.groups, (*read.streams, *self._streams.values()))
         if not self._proxy.running and not wanted.listeners and not wanted.streams:
             return
+        if self._started and not self._proxy.running:
+            _logger.error("the balancer ended by itself and is started again; see its log for the reason")
+        self._started = True
         if self._proxy.apply(wanted):
             self._report_refusals()
 

@@ -26,7 +26,7 @@ def judge(host: HostHealth | None, *, unhealthy_threshold: int) -> TargetHealth:
         return TargetHealth("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
     if host.healthy and not host.pending:
         return TargetHealth("healthy")
-    if host.pending or host.failures < unhealthy_threshold:
+    if host.pending or (not host.proven and host.failures < unhealthy_threshold):
         return TargetHealth("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
     if host.failure == "NETWORK_TIMEOUT":
         return TargetHealth("unhealthy", "Target.Timeout", "Request timed out")

@@ -38,13 +38,15 @@ class ProxyError(Exception):
 class HostHealth:
     """What Envoy knows of one target's health.
 
-    `pending` is True until the first check has been answered. `failures` counts failed checks since the
+    `pending` is True until the first check has been answered, `proven` once the target was healthy.
+    `failures` counts failed checks since the
     target was added; `failure` is the last one's kind (`ACTIVE` a wrong answer, `NETWORK`,
     `NETWORK_TIMEOUT`) and `status` its HTTP status, where there was one.
     """
 
     healthy: bool
     pending: bool
+    proven: bool = False
     failures: int = 0
     failure: str = ""
     status: int = 0
@@ -93,7 +95,8 @@ class Proxy:
 
     def health(self) -> dict[tuple[str, str, int], HostHealth]:
         """(group, address, port) -> health, of every target that Envoy has. Raises ProxyError."""
-        with self._lock:
+        # Not under the lock of `apply`, which may wait for Envoy's start.
+        with self._events.lock:
             self._events.read()
             document = json.loads(self.admin("/clusters?format=json"))
             found = {}
@@ -162,7 +165,8 @@ class Proxy:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, mode=0o700)
         self._written.clear()
-        self._events.forget()
+        with self._events.lock:
+            self._events.forget()
         (self._folder / "bootstrap.json").write_text(
             json.dumps(configuration.bootstrap(self._folder)), encoding="utf-8"
         )
@@ -204,9 +208,10 @@ class _AdminConnection(http.client.HTTPConnection):
 
 
 class _HealthEvents:
-    """Why checks failed: Envoy writes each failure to a file, one JSON object a line."""
+    """Why checks failed: Envoy writes each failure to a file, one JSON object a line. Hold `lock` to call."""
 
     def __init__(self, path: Path) -> None:
+        self.lock = threading.Lock()
         self._path = path
         self._offset = 0
         self._failures: dict[tuple[str, str, int], dict[str, Any]] = defaultdict(dict)
@@ -242,10 +247,12 @@ class _HealthEvents:
     def _note(self, event: dict[str, Any]) -> None:
         address = event["host"]["socket_address"]
         key = (event["cluster_name"], address["address"], int(address["port_value"]))
+        kept = self._failures[key]
+        if "add_healthy_event" in event:
+            kept["proven"] = True
         failure = event.get("health_check_failure_event")
         if failure is None:
             return
-        kept = self._failures[key]
         kept["failures"] = kept.get("failures", 0) + 1
         kept["failure"] = failure.get("failure_type", "ACTIVE")
         status = re.search(r"http_status_code\W+(\d+)", json.dumps(event))

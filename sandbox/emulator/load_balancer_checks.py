@@ -5,6 +5,8 @@ Errors by action: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIRef
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,8 @@ from sandbox.balancer import translation
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 _GROUPS_PER_ACTION = 5
 _HEAVIEST = 999
+# How long the balancer may take to let go of a deleted listener's port, in seconds.
+_RELEASE_SECONDS = 1.0
 
 
 class Refusal(ValueError):
@@ -101,3 +105,29 @@ def _check_group(arn: str, weight: int, balancer_arn: str) -> None:
             "TargetGroupAssociationLimit",
             f"The following target groups cannot be associated with more than one load balancer: {arn}",
         )
+
+
+def require_free_port(balancer_arn: str, port: int, current: dict[str, Any]) -> None:
+    """On AWS the address is the load balancer's alone; here another program may hold the port."""
+    balancer = alb._lbs.get(balancer_arn)
+    if balancer is None or port == current.get("Port"):
+        return
+    deadline = time.monotonic() + _RELEASE_SECONDS
+    while not _is_free(balancer["DNSName"], port):
+        if time.monotonic() > deadline:
+            raise Refusal(
+                "ValidationError",
+                f"Port {port} of {balancer['DNSName']} is taken by another program on this machine; end it, "
+                "or start the sandbox with another --network",
+            )
+        time.sleep(0.05)
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

@@ -22,7 +22,7 @@ from sandbox.balancer.model import State
 from sandbox.balancer.proxy import Proxy
 from sandbox.emulator import certificates, load_balancer_forwarding, load_balancer_metrics
 from sandbox.emulator.context import Context, replace, seam
-from sandbox.emulator.load_balancer_checks import Refusal, check_listener, check_targets
+from sandbox.emulator.load_balancer_checks import Refusal, check_listener, check_targets, require_free_port
 from sandbox.emulator.load_balancer_targets import Targets
 
 _logger = logging.getLogger("load_balancers")
@@ -75,6 +75,7 @@ def install(context: Context) -> None:
     targets.health = _controller.health
     load_balancer_forwarding.install()
     _install_balancers(settings.network)
+    _install_deletion()
     _install_groups()
     _install_listeners()
     targets.install()
@@ -156,6 +157,26 @@ def _install_balancers(network: str) -> None:
     replace(alb, "_lb_xml", lb_xml)
     _replace_action("CreateLoadBalancer", "_create_lb", create_lb)
     _replace_resource("LoadBalancer", "create", "_elbv2_load_balancer_create", create_from_template)
+
+
+def _install_deletion() -> None:
+    """A load balancer takes its listeners and rules with it, unless it is protected.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html
+    """
+    delete = seam(alb, "_delete_lb")
+
+    def delete_lb(params: dict[str, Any]) -> Any:
+        arn = alb._p(params, "LoadBalancerArn")
+        attributes = translation.as_mapping(alb._lb_attrs.get(arn, []))
+        if attributes.get("deletion_protection.enabled") == "true":
+            message = f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
+            raise Refusal("OperationNotPermitted", message)
+        for listener in [key for key, each in alb._listeners.items() if each["LoadBalancerArn"] == arn]:
+            alb._delete_listener({"ListenerArn": listener})
+        return delete(params)
+
+    _replace_action("DeleteLoadBalancer", "_delete_lb", delete_lb)
 
 
 def _mapped_subnets(params: dict[str, Any]) -> list[str]:
@@ -250,15 +271,18 @@ def _checked_listener(original: Callable[[dict[str, Any]], Any]) -> Callable[[di
     def checked(params: dict[str, Any]) -> Any:
         arn = alb._p(params, "ListenerArn") or None
         current = alb._listeners.get(arn) or {} if arn else {}
+        balancer_arn = current.get("LoadBalancerArn") or alb._p(params, "LoadBalancerArn")
+        port = int(alb._p(params, "Port") or current.get("Port", 0))
         check_listener(
             arn=arn,
-            balancer_arn=current.get("LoadBalancerArn") or alb._p(params, "LoadBalancerArn"),
-            port=int(alb._p(params, "Port") or current.get("Port", 0)),
+            balancer_arn=balancer_arn,
+            port=port,
             protocol=alb._p(params, "Protocol") or current.get("Protocol", "HTTP"),
             policy=alb._p(params, "SslPolicy") or current.get("SslPolicy"),
             certificates=alb._parse_certificate_arns(params) or current.get("Certificates", []),
             actions=alb._parse_actions(params, "DefaultActions") or current.get("DefaultActions", []),
         )
+        require_free_port(balancer_arn, port, current)
         return original(params)
 
     return checked
@@ -278,15 +302,18 @@ def _checked_rule(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[s
 
 
 def _check_template(properties: dict[str, Any], arn: str | None) -> None:
+    port = int(properties.get("Port") or 0)
+    balancer_arn = properties.get("LoadBalancerArn", "")
     check_listener(
         arn=arn,
-        balancer_arn=properties.get("LoadBalancerArn", ""),
-        port=int(properties.get("Port") or 0),
+        balancer_arn=balancer_arn,
+        port=port,
         protocol=properties.get("Protocol", "HTTP"),
         policy=properties.get("SslPolicy"),
         certificates=[each["CertificateArn"] for each in properties.get("Certificates") or []],
         actions=provisioners._elbv2_listener_actions(properties, None),
     )
+    require_free_port(balancer_arn, port, alb._listeners.get(arn) or {} if arn else {})
 
 
 # --- the seams -----------------------------------------------------------------------------------------

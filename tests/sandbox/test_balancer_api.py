@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -281,6 +282,56 @@ def test_a_second_listener_follows_the_idle_group_only(service: Service) -> None
     assert service.name() == "blue"
     service.elb.delete_listener(ListenerArn=made["ListenerArn"])
     wait_for(lambda: "refused" in answer(), what="the listener's end")
+
+
+def test_a_port_that_another_program_holds_is_named(service: Service) -> None:
+    with socket.socket() as other:
+        other.bind((service.outputs["dns"], 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ClientError, match=f"Port {port} of .* is taken by another program"):
+            service.elb.create_listener(
+                LoadBalancerArn=service.outputs["balancer"],
+                Port=port,
+                Protocol="HTTP",
+                DefaultActions=[{"Type": "forward", "TargetGroupArn": service.outputs["Green"]}],
+            )
+
+
+def test_a_protected_load_balancer_stays_and_a_deleted_one_takes_its_listeners_along(
+    service: Service,
+) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html"""
+    made = service.elb.create_load_balancer(Name="brief", Subnets=service.subnets)["LoadBalancers"][0]
+    arn = made["LoadBalancerArn"]
+    answer = {"StatusCode": "200", "ContentType": "text/plain", "MessageBody": "hello"}
+    listener = service.elb.create_listener(
+        LoadBalancerArn=arn,
+        Port=service.port,  # the same port on an address of its own
+        Protocol="HTTP",
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
+    )["Listeners"][0]["ListenerArn"]
+
+    def says() -> str:
+        try:
+            url = f"http://{made['DNSName']}:{service.port}/"
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return str(response.read().decode())
+        except OSError as error:
+            return str(error)
+
+    def protect(value: str) -> None:
+        attributes = [{"Key": "deletion_protection.enabled", "Value": value}]
+        service.elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=attributes)
+
+    wait_for(lambda: says() == "hello", what="the fixed response")
+    protect("true")
+    assert refusal(service.elb.delete_load_balancer, LoadBalancerArn=arn) == "OperationNotPermitted"
+    protect("false")
+    service.elb.delete_load_balancer(LoadBalancerArn=arn)
+    assert service.elb.describe_listeners(ListenerArns=[listener])["Listeners"] == []
+    wait_for(lambda: "refused" in says(), what="the end of the listener")
+    assert service.name() == "blue"
 
 
 def test_health_is_what_the_balancer_sees_with_the_reason(service: Service) -> None:

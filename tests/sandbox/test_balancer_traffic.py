@@ -259,7 +259,9 @@ def test_a_group_whose_targets_are_all_unhealthy_fails_open(balancer: Balancer) 
     backend.health = 500
     key = ("blue", HOST, backend.target.port)
     wait_for(lambda: not balancer.proxy.health()[key].healthy, what="the target to be unhealthy")
-    assert balancer.proxy.health()[key].failures >= CHECK.unhealthy_threshold
+    assert balancer.proxy.health()[key].proven
+    threshold = CHECK.unhealthy_threshold
+    wait_for(lambda: balancer.proxy.health()[key].failures >= threshold, what="the failures")
     status, _, body = balancer.get()
     assert (status, body["name"]) == (200, "blue")
 

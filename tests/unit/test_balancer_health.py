@@ -30,6 +30,11 @@ from sandbox.balancer.proxy import HostHealth
             "Target.FailedHealthChecks",
         ),
         (
+            HostHealth(healthy=False, pending=False, proven=True, failures=1, failure="NETWORK"),
+            "unhealthy",
+            "Target.FailedHealthChecks",
+        ),
+        (
             HostHealth(healthy=False, pending=False, failures=2, failure="NETWORK_TIMEOUT"),
             "unhealthy",
             "Target.Timeout",
