@@ -393,3 +393,31 @@ def test_a_wrong_option_is_one_clear_message(tmp_path: Path, arguments: list[str
     (line,) = ended.stderr.splitlines()
     assert words.replace("{}", str(tmp_path)) in line
     assert "s3cret" not in line
+
+
+def test_a_real_mongod_that_does_not_start_is_one_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch.real_server() is None
+    broken = tmp_path / "mongod"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    assert launch.real_server() == str(broken)
+    (tmp_path / "password").write_text("s3cret")
+    command = launch.database_command(
+        host="127.0.0.1",
+        port=1,
+        username="u",
+        password_file=tmp_path / "password",
+        data_directory=tmp_path / "data",
+        mongod=str(broken),
+    )
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, cwd=REPOSITORY
+    )
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "mongod: mongod ended with 3; its own messages are above\n",
+    )
+    assert (tmp_path / "data" / "member.key").stat().st_mode & 0o777 == 0o600

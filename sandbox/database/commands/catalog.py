@@ -25,7 +25,7 @@ _VALIDATION = "validator validationLevel validationAction"
 
 @command(
     "create",
-    fields=f"{_VALIDATION} {' '.join(_CREATE_NOT_HERE)} autoIndexId idIndex collation",
+    fields=f"{_VALIDATION} {' '.join(_CREATE_NOT_HERE)} idIndex collation",
     action="createCollection",
     write=True,
 )

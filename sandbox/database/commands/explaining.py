@@ -71,7 +71,7 @@ def _query(  # noqa: PLR0911 - one return per command
     if name == "count":
         return count_query(inner), None, "COUNT", []
     if name == "distinct":
-        return execution.parse(mapping(inner, "query"), hint=inner.get("hint")), None, None, []
+        return execution.parse(mapping(inner, "query")), None, None, []
     if name == "aggregate":
         stages = aggregation.stages(inner["pipeline"])
         if stages and stages[0][0] in aggregation.SOURCES:

@@ -74,9 +74,10 @@ def get_more(context: Context, body: Document) -> Document:
 
 @command("killCursors", fields="cursors", required="cursors", action="killCursors")
 def kill_cursors(context: Context, body: Document) -> Document:
-    if not isinstance(body["cursors"], list):
-        raise type_mismatch("BSON field 'killCursors.cursors' must be an array")
-    killed = {cursor_id: context.instance.kill_cursor(cursor_id) for cursor_id in body["cursors"]}
+    cursors = body["cursors"]
+    if not isinstance(cursors, list) or not all(isinstance(cursor, int) for cursor in cursors):
+        raise type_mismatch("BSON field 'killCursors.cursors' must be an array of longs")
+    killed = {cursor_id: context.instance.kill_cursor(cursor_id) for cursor_id in cursors}
     return {
         "cursorsKilled": [i for i, was in killed.items() if was],
         "cursorsNotFound": [i for i, was in killed.items() if not was],
@@ -111,11 +112,11 @@ def count(context: Context, body: Document) -> Document:
     return {"n": len(execution.run(collection, query))}
 
 
-@command("distinct", fields="key query hint collation", required="key", action="find")
+@command("distinct", fields="key query collation", required="key", action="find")
 def distinct(context: Context, body: Document) -> Document:
     if not isinstance(body["key"], str):
         raise type_mismatch("BSON field 'distinct.key' is the wrong type, expected type 'string'")
-    query = execution.parse(mapping(body, "query"), hint=body.get("hint"), deadline=context.deadline)
+    query = execution.parse(mapping(body, "query"), deadline=context.deadline)
     found = execution.run(context.instance.collection(context.database, body["distinct"]), query)
     parts = split(body["key"])
     values: dict[Any, Any] = {}
