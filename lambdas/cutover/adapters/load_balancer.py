@@ -19,8 +19,10 @@ class ElasticLoadBalancer:
     def weights(self, listener: str, targets: Targets) -> Weights:
         """Raises MisconfiguredError for a listener that does not forward to the two target groups."""
         with aws_errors():
-            found = self._client.describe_listeners(ListenerArns=[listener])["Listeners"][0]
-        forward = next((a for a in found["DefaultActions"] if a["Type"] == "forward"), None)
+            found = self._client.describe_listeners(ListenerArns=[listener])["Listeners"]
+        if not found:
+            raise MisconfiguredError(f"there is no listener {listener}")
+        forward = next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), None)
         if forward is None:
             raise MisconfiguredError(f"listener {listener} does not forward")
         groups = (forward.get("ForwardConfig") or {}).get("TargetGroups")

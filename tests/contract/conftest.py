@@ -1,0 +1,82 @@
+"""The real sides of the contracts: one emulator with a balancer, one database, for the whole session."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cutover.domain.environment import Targets
+from tests.sandbox.conftest import Emulator, running_emulator
+from tests.sandbox.test_embedded_database import Server, start, stop
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with running_emulator(
+        tmp_path_factory.mktemp("contract"), without=("autoscaling", "databases")
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("database"))
+    try:
+        yield server
+    finally:
+        stop(server)
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """A load balancer without instances: two listeners, two target groups."""
+
+    client: Any
+    targets: Targets
+
+
+@pytest.fixture(scope="session")
+def balancer(aws: Emulator) -> Balancer:
+    elb, ec2 = aws.client("elbv2"), aws.client("ec2")
+    # Tests that run at the same time must not share addresses.
+    network = f"127.{random.randint(20, 250)}"
+    vpc = ec2.create_vpc(CidrBlock=f"{network}.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"{network}.{number}.0/24", AvailabilityZone=f"ap-northeast-2{zone}"
+        )["Subnet"]["SubnetId"]
+        for number, zone in ((1, "a"), (2, "c"))
+    ]
+    arn = elb.create_load_balancer(Name=aws.unique("app"), Subnets=subnets)["LoadBalancers"][0][
+        "LoadBalancerArn"
+    ]
+    blue, green = (
+        elb.create_target_group(
+            Name=aws.unique(colour), Protocol="HTTP", Port=8000, VpcId=vpc, TargetType="ip"
+        )["TargetGroups"][0]["TargetGroupArn"]
+        for colour in ("blue", "green")
+    )
+    listeners = [
+        elb.create_listener(
+            LoadBalancerArn=arn,
+            Port=port,
+            Protocol="HTTP",
+            DefaultActions=[
+                {
+                    "Type": "forward",
+                    "ForwardConfig": {
+                        "TargetGroups": [
+                            {"TargetGroupArn": blue, "Weight": 100},
+                            {"TargetGroupArn": green, "Weight": 0},
+                        ]
+                    },
+                }
+            ],
+        )["Listeners"][0]["ListenerArn"]
+        for port in (18080, 18443)
+    ]
+    return Balancer(elb, Targets(*listeners, blue, green))
