@@ -27,6 +27,7 @@ _CA_DAYS = 3650
 # What ACM gives a public certificate in days, and no more than browsers accept.
 # https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
 LEAF_DAYS = 198
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # A clock that is a little behind must not find a certificate "not yet valid".
 _BACKDATE = datetime.timedelta(minutes=5)
 

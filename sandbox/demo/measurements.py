@@ -45,18 +45,18 @@ def rollback_figures(
     """A release taken back by an alarm: the rollback clock, and whether anything failed afterwards.
 
     Raises:
-        ValueError: users never saw the version, or the journal knows of no rollback.
+        ValueError: users never saw the version, or no alarm rolled it back.
     """
     seen, rollback = after["versions"].get(version), record.get("rollback")
-    if seen is None or not rollback or "clock" not in rollback:
-        raise ValueError(f"{version} was not rolled back after it took traffic: {record.get('cause')}")
+    if seen is None or not rollback or rollback.get("trigger") != "alarm":
+        raise ValueError(f"{version} was not taken back by an alarm: {record.get('cause')}")
     clock = rollback["clock"]
-    alarm_at, modified_at = epoch(clock["alarm_at"]), epoch(clock["modified_at"])
+    alarm_at, modified_at = epoch(clock["asked_at"]), epoch(clock["modified_at"])
     bad = [at for at, failed_version, _ in after["failures"] if failed_version == version]
     late = [at for at, failed_version, _ in after["failures"] if at > seen["last_at"]]
     return {
         "status": record["status"],
-        "trigger": rollback.get("trigger", ""),
+        "trigger": rollback["by"],
         "requests": _between(before, after, "answers"),
         "failed": _between(before, after, "failed"),
         "first_bad_to_alarm_ms": _ms(alarm_at - min(bad)) if bad else None,

@@ -37,8 +37,9 @@ def test_a_version_that_nobody_saw_has_no_figures():
 ROLLED_BACK = {
     "status": "ROLLED_BACK",
     "rollback": {
-        "trigger": "cutover-sandbox-backend-green-errors",
-        "clock": {"alarm_at": "2026-11-22T02:00:00+00:00", "modified_at": "2026-11-22T02:00:00.300+00:00"},
+        "trigger": "alarm",
+        "by": "cutover-sandbox-backend-green-errors",
+        "clock": {"asked_at": "2026-11-22T02:00:00+00:00", "modified_at": "2026-11-22T02:00:00.300+00:00"},
     },
 }
 
@@ -59,7 +60,7 @@ def test_a_failure_after_the_last_bad_answer_is_not_forgiven():
     assert rollback_figures("v3", ROLLED_BACK, report(0, 0), after)["failed_after_rollback"] == 1
 
 
-def test_a_release_that_was_never_rolled_back_has_no_rollback_figures():
+def test_a_release_that_no_alarm_rolled_back_has_no_rollback_figures():
     after = report(500, 2, [("v3", AT - 5, AT + 0.35)])
-    with pytest.raises(ValueError, match="not rolled back"):
+    with pytest.raises(ValueError, match="not taken back by an alarm"):
         rollback_figures("v3", {"status": "SUCCEEDED", "cause": "none"}, report(0, 0), after)

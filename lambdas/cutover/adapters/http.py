@@ -32,6 +32,8 @@ class BalancerHttp:
     def __init__(self, address: str, domain: str) -> None:
         self._address = address
         self._domain = domain
+        # Reading the trust store takes tens of milliseconds: once, not for each request.
+        self._trust = ssl.create_default_context()
 
     def request(
         self,
@@ -53,7 +55,7 @@ class BalancerHttp:
         with requests.Session() as session:
             # No proxies, no .netrc; the trust store is the context's.
             session.trust_env = False
-            session.mount(url, _ByName(self._domain))
+            session.mount(url, _ByName(self._domain, self._trust))
             began = time.perf_counter()
             try:
                 answer = session.request(
@@ -105,14 +107,13 @@ class BalancerHttp:
 class _ByName(HTTPAdapter):
     """Verifies the certificate for a name other than the address, against the system's trust store."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, trust: ssl.SSLContext) -> None:
         self._name = name
+        self._trust = trust
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
-        more.update(
-            ssl_context=ssl.create_default_context(), server_hostname=self._name, assert_hostname=self._name
-        )
+        more.update(ssl_context=self._trust, server_hostname=self._name, assert_hostname=self._name)
         super().init_poolmanager(*args, **more)
 
     def cert_verify(self, conn: Any, *_: Any) -> None:
