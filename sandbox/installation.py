@@ -7,13 +7,14 @@ import configparser
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox import identities
-from sandbox.settings import SandboxSettings
+from sandbox.settings import SandboxSettings, SettingsError, default_root
 
 ENVIRONMENT = "sandbox"
 CONTROL_STACK = f"cutover-{ENVIRONMENT}-control"
@@ -129,3 +130,26 @@ def _keys(path: Path, profile: str) -> tuple[str, str]:
     file = configparser.ConfigParser(interpolation=None)
     file.read(path)
     return file[profile]["aws_access_key_id"], file[profile]["aws_secret_access_key"]
+
+
+def main() -> int:
+    """Install the control plane into the running sandbox: synth, bootstrap, deploy, the two users' keys."""
+    settings = SandboxSettings.load(default_root())
+    try:
+        print("cdk synth …")
+        assembly = synthesise(settings)
+        print("cdk bootstrap, as the account's owner …")
+        bootstrap(settings, assembly)
+        identities.make_deployer(settings)
+        print("cdk deploy, as a deployer who may only assume the bootstrap roles …")
+        install(settings, assembly)
+        identities.make_operator(settings, ENVIRONMENT)
+    except (InstallationError, SettingsError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print('installed; now: eval "$(cutover sandbox env)"')
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
