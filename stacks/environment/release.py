@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-da
 
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +112,8 @@ def script(baked: dict[str, str]) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    # A token (an endpoint, an ARN) is known to CloudFormation only; it holds nothing that a shell would mind.
-    return f"'{value}'" if "${Token[" in value else shlex.quote(value)
+    """In single quotes. A token becomes an address or an ARN, with nothing in it that could leave them."""
+    return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
 def compose(backend: Backend) -> str:

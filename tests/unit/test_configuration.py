@@ -243,7 +243,7 @@ def test_more_instances_than_addresses_are_refused(tmp_path):
     text = text.replace('["10.1.10.0/24", "10.1.11.0/24"]', '["10.1.10.0/29", "10.1.10.8/29"]')
     text = text.replace("instances_per_colour = 3", "instances_per_colour = 4")
     (tmp_path / "staging.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match="instances_per_colour is 4: it needs 8 addresses .* hold 6"):
+    with pytest.raises(ConfigurationError, match=r"instances_per_colour is 4: it needs 8 addresses .* hold 6"):
         load("staging", tmp_path)
 
 
