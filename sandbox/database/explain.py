@@ -9,12 +9,13 @@ import hashlib
 import time
 from typing import Any
 
-from sandbox.database import execution, projection
+from sandbox.database import execution, predicates, projection
 from sandbox.database.collection import Collection
 from sandbox.database.errors import Document
 from sandbox.database.execution import Query, Statistics
+from sandbox.database.implication import guarantees_presence
+from sandbox.database.intervals import ALL
 from sandbox.database.planner import Access, CollectionScan, IdLookup, IndexScan, Union
-from sandbox.database.predicates import Everything
 from sandbox.database.values import encode
 
 
@@ -135,7 +136,9 @@ def _over(name: str, below: Document, ran: Statistics | None, returned: int, **f
 def _access_stage(query: Query, access: Access, ran: Statistics | None) -> Document:
     matched = ran.matched if ran else 0
     examined = {"docsExamined": ran.docs_examined} if ran else {}
-    condition = {} if isinstance(query.predicate, Everything) else {"filter": query.predicate.describe()}
+    condition = (
+        {} if isinstance(query.predicate, predicates.Everything) else {"filter": query.predicate.describe()}
+    )
     if isinstance(access, CollectionScan):
         return {
             "stage": "COLLSCAN",
@@ -149,8 +152,7 @@ def _access_stage(query: Query, access: Access, ran: Statistics | None) -> Docum
         return {"stage": "IDHACK", **_counters(ran, matched), **keys, **examined}
     if isinstance(access, IndexScan):
         below = _index_stage(access, ran)
-        if _covers(access, query):
-            condition = {}
+        condition = _left_to_check(access, query)
     else:
         branches = ran.branches if ran else []
         below = {
@@ -175,21 +177,23 @@ def _access_stage(query: Query, access: Access, ran: Statistics | None) -> Docum
     )
 
 
-def _covers(access: IndexScan, query: Query) -> bool:
-    """Do the bounds say all that the filter says? Then MongoDB's FETCH has no filter of its own."""
-    paths = {path for path, _ in access.index.key}
-    described = query.predicate.describe()
-    return (
-        not access.index.multikey
-        and bool(described)
-        and set(described) <= paths
-        and all(
-            isinstance(part, dict)
-            and set(part) <= {"$eq", "$gt", "$gte", "$lt", "$lte", "$in"}
-            and None not in part.values()
-            for part in described.values()
-        )
-    )
+def _left_to_check(access: IndexScan, query: Query) -> Document:
+    """What the bounds don't say exactly; as in MongoDB, FETCH shows only that as its filter."""
+    bounded = {
+        path for (path, _), each in zip(access.index.key, access.bounds, strict=True) if each is not ALL
+    }
+    rest = [
+        part
+        for part in predicates.conjuncts(query.predicate)
+        if access.index.multikey
+        or not isinstance(part, (predicates.Comparison, predicates.In))
+        or part.path not in bounded
+        or not guarantees_presence(part)
+    ]
+    if not rest:
+        return {}
+    left = rest[0] if len(rest) == 1 else predicates.And(rest)
+    return {"filter": left.describe()}
 
 
 def _index_stage(scan: IndexScan, ran: Statistics | None) -> Document:

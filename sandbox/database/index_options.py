@@ -5,13 +5,14 @@ https://www.mongodb.com/docs/manual/reference/command/createIndexes/
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sandbox.database import matching
 from sandbox.database import predicates as p
 from sandbox.database.errors import CommandError, Document, failed_to_parse, not_implemented, type_mismatch
 from sandbox.database.paths import split
-from sandbox.database.values import as_integer, encode, is_number, render, same, truthy, type_name
+from sandbox.database.values import as_integer, encode, is_number, render, same, to_float, truthy, type_name
 
 _OPTIONS = {"v", "key", "name", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "hidden",
             "background", "ns"}  # fmt: skip
@@ -98,7 +99,7 @@ def _check_key(key: Any) -> None:
             if direction in _PLUGINS:
                 raise not_implemented(f"An index of type '{direction}'")
             raise CommandError(67, f"Unknown index plugin '{direction}'")
-        if isinstance(direction, bool) or not is_number(direction) or direction == 0:
+        if not is_number(direction) or to_float(direction) == 0 or math.isnan(to_float(direction)):
             raise CommandError(
                 67,
                 f"Values in v:2 index key pattern cannot be of type {type_name(direction)}. "
@@ -152,7 +153,9 @@ def _signature(specification: Document) -> bytes:
     """What makes two indexes the same one, whatever they are called."""
     return encode(
         {
-            "key": {path: 1 if direction > 0 else -1 for path, direction in specification["key"].items()},
+            "key": {
+                path: 1 if to_float(direction) > 0 else -1 for path, direction in specification["key"].items()
+            },
             "partial": specification.get("partialFilterExpression"),
             "unique": bool(specification.get("unique")),
             "sparse": bool(specification.get("sparse")),

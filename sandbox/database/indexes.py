@@ -19,6 +19,7 @@ from sandbox.database.values import (
     now,
     render,
     sort_key,
+    to_float,
 )
 
 Entry = tuple[tuple[Any, ...], int]  # (the key's components in stored order, record id)
@@ -45,7 +46,7 @@ class Index:
         self.specification = specification
         self.name: str = specification["name"]
         self.key: list[tuple[str, int]] = [
-            (path, 1 if direction > 0 else -1) for path, direction in specification["key"].items()
+            (path, 1 if to_float(direction) > 0 else -1) for path, direction in specification["key"].items()
         ]
         self.fields = [split(path) for path, _ in self.key]
         self.flipped = [direction != self.key[0][1] for _, direction in self.key]

@@ -245,6 +245,14 @@ def test_bounds_are_shown_in_mongodbs_notation(run: Run, condition: Document, bo
     assert index_scan(explain(run, condition)["queryPlanner"]["winningPlan"])["indexBounds"] == {"a": bounds}
 
 
+def test_a_fetch_shows_as_its_filter_only_what_the_bounds_do_not_say(run: Run) -> None:
+    index(run, {"a": 1, "b": 1})
+    seed(run, {"a": 1, "b": 1, "c": 1})
+    plan = explain(run, {"a": 1, "b": {"$gt": 0}, "c": 1})["queryPlanner"]["winningPlan"]
+    assert plan["filter"] == {"c": {"$eq": 1}}
+    assert "filter" not in explain(run, {"a": 1, "b": 1})["queryPlanner"]["winningPlan"]
+
+
 def test_a_look_up_by_id_is_an_idhack_and_a_missing_collection_an_eof(run: Run) -> None:
     assert stages(explain(run, {})["queryPlanner"]["winningPlan"]) == ["EOF"]
     seed(run, {"_id": 1})
