@@ -91,14 +91,14 @@ def test_unless_stopped_restarts_what_ends_until_it_is_stopped(spec: Spec, tmp_p
     """https://docs.docker.com/engine/containers/start-containers-automatically/"""
 
     async def watch(container: Container) -> None:
-        await until(lambda: container.restarts >= 2, "two restarts")
+        await until(lambda: container.restarts >= 2 and container.state == "restarting", "two restarts")
+        assert container.exit_code == 3
         await container.stop()
         seen = container.restarts
         await asyncio.sleep(0.6)
         assert (container.state, container.restarts) == ("exited", seen)
 
-    container = run(spec, tmp_path / "i", watch, argv=["sh", "-c", "exit 3"], restart="unless-stopped")
-    assert container.exit_code == 3
+    run(spec, tmp_path / "i", watch, argv=["sh", "-c", "exit 3"], restart="unless-stopped")
 
 
 def test_on_failure_leaves_a_success_alone_and_gives_up_after_its_number(spec: Spec, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.sandbox.instance_kit import Fleet
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, emulator_with: Any) -> Iterator[Fleet]:
     root = tmp_path_factory.mktemp("groups")
-    with emulator_with(root, without=("load_balancers", "databases"), minute_seconds=1.0) as emulator:
+    with emulator_with(root, without=("databases",), minute_seconds=1.0) as emulator:
         made = Fleet(emulator)
         yield made
         made.close()
