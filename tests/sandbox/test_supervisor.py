@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from sandbox import processes
@@ -39,12 +40,31 @@ def test_up_returns_when_the_api_answers_and_down_leaves_nothing() -> None:
         assert sandbox.run("status").returncode == 1
 
 
-def test_down_ends_what_a_killed_supervisor_left() -> None:
+@pytest.mark.parametrize("killed", [["supervisor"], ["emulator"], ["supervisor", "emulator"]])
+def test_nothing_is_left_after_down_when_a_process_was_killed(killed: list[str]) -> None:
     with running_sandbox() as sandbox:
-        os.kill(sandbox.pid_of("supervisor"), signal.SIGKILL)
+        sandbox.client("elasticache").create_replication_group(
+            ReplicationGroupId="limits",
+            ReplicationGroupDescription="a server and a TLS port before it",
+            Engine="redis",
+            TransitEncryptionEnabled=True,
+            AuthToken="a-token-of-sixteen-or-more",
+        )
+        running = {each["name"]: each["pid"] for each in sandbox.status()["processes"]}
+        assert {"supervisor", "emulator", "balancer", "elasticache-limits"} <= set(running)
+        for name in killed:
+            os.kill(running[name], signal.SIGKILL)
         ended = sandbox.down()
         assert ended.returncode == 0, ended.stderr
         assert processes.marked(sandbox.root) == []
+        assert [pid for pid in running.values() if _runs(pid)] == []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_down_ends_a_stray_that_outlived_its_supervisor(sandbox: Sandbox) -> None:
