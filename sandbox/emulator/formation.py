@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from ministack.services import iam
 from ministack.services.cloudformation import handlers, helpers, provisioners
 
-from sandbox.emulator.context import Context, Properties, Provisioned, seam
+from sandbox.emulator.context import Context, Properties, Provisioned, replace, seam
 from sandbox.emulator.trust import distrusted
 
 
@@ -52,6 +54,7 @@ def install(context: Context) -> None:
     )
     _install_vpc_attributes()
     _install_service_role()
+    _install_template_addresses()
 
 
 def _chosen(properties: Properties, *names: str) -> Properties:
@@ -273,3 +276,29 @@ def _install_service_role() -> None:
 
     for action in ("CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet"):
         table[action] = with_role(table[action])
+
+
+def template_place(url: str) -> tuple[str, str]:
+    """The bucket and the key of a template's URL, virtual-hosted or path-style; ("", "") for any other.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+    """
+    address = urllib.parse.urlparse(url)
+    path = urllib.parse.unquote(address.path).lstrip("/")
+    hosted = re.fullmatch(r"(.+)\.s3[.-][^/]*amazonaws\.com(\.cn)?", address.hostname or "")
+    bucket, _, key = (f"{hosted[1]}/{path}" if hosted else path).partition("/")
+    return (bucket, key) if key else ("", "")
+
+
+def _install_template_addresses() -> None:
+    """ministack reads path-style addresses; CloudFormation reads both styles."""
+    resolve = seam(helpers, "_resolve_document")
+
+    def resolve_any(parameters: dict[str, Any], body_key: str, url_key: str, label: str) -> Any:
+        bucket, key = template_place(helpers._p(parameters, url_key) or "")
+        if bucket:
+            place = f"https://s3.amazonaws.com/{bucket}/{key}"
+            parameters = {**parameters, url_key: [place]}
+        return resolve(parameters, body_key, url_key, label)
+
+    replace(helpers, "_resolve_document", resolve_any)

@@ -15,7 +15,7 @@ from ministack.services import ec2
 
 from sandbox.emulator import iam_pass_role, iam_request, iam_resources
 from sandbox.emulator.context import Context, replace, seam
-from sandbox.emulator.iam_pass_role import PassedRole
+from sandbox.emulator.formation import template_place
 
 # API operations of Lambda whose IAM action has another name:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
@@ -28,12 +28,21 @@ LAMBDA_ACTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Check:
+    """One more permission that a request needs."""
+
+    action: str
+    resource: str
+    keys: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class Judgement:
     """What one request needs beyond ministack's single check, and what was refused in the end."""
 
     resources: list[str]
-    roles: list[PassedRole] = field(default_factory=list)
+    further: list[Check] = field(default_factory=list)
     keys: dict[str, Any] = field(default_factory=dict)
     denied: tuple[str, str] | None = None  # (action, resource)
 
@@ -88,13 +97,25 @@ def _install_resources() -> None:
         request = iam_request.read(path, headers, body, query, (region, account))
         judgement = Judgement(
             iam_resources.resources(action, request, default),
-            iam_pass_role.passed_roles(action, request),
+            _further_checks(action, request),
             _condition_keys(action, request),
         )
         _judgement.set(judgement)
         return judgement.resources[0]
 
     replace(iam_actions, "extract_resource_arn", resource_arn)
+
+
+def _further_checks(action: str, request: iam_request.Request) -> list[Check]:
+    """The roles that a request passes, and the template that CloudFormation reads as the caller."""
+    checks = [
+        Check("iam:PassRole", role.arn, {"iam:PassedToService": role.service})
+        for role in iam_pass_role.passed_roles(action, request)
+    ]
+    if action.startswith("cloudformation:") and (url := request.one("TemplateURL")):
+        bucket, key = template_place(url)
+        checks.append(Check("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}"))
+    return checks
 
 
 def _condition_keys(action: str, request: iam_request.Request) -> dict[str, Any]:
@@ -128,10 +149,10 @@ def _install_enforcement() -> None:
             if denied := enforce(access_key, action, service, region, resource, keys):
                 judgement.denied = (action, resource)
                 return denied
-        for role in judgement.roles:
-            keys = {"iam:PassedToService": role.service}
-            if denied := enforce(access_key, "iam:PassRole", "iam", region, role.arn, keys):
-                judgement.denied = ("iam:PassRole", role.arn)
+        for check in judgement.further:
+            of = check.action.split(":")[0]
+            if denied := enforce(access_key, check.action, of, region, check.resource, check.keys):
+                judgement.denied = (check.action, check.resource)
                 return denied
         return None
 

@@ -359,3 +359,29 @@ def test_a_property_that_can_only_be_created_replaces_its_resource(emulator: Any
     assert after["Group"] != before["Group"]
     groups = emulator.client("ec2").describe_security_groups()["SecurityGroups"]
     assert before["Group"] not in [group["GroupId"] for group in groups]
+
+
+@pytest.mark.parametrize(
+    "style", ["https://{0}.s3.ap-northeast-2.amazonaws.com/{1}", "https://s3.amazonaws.com/{0}/{1}"]
+)
+def test_a_template_is_read_from_s3_as_the_caller(emulator: Any, stacks: Stacks, style: str) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html"""
+    bucket = emulator.unique("bucket")
+    emulator.client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": emulator.settings.region}
+    )
+    topic = stack({"Topic": {"Type": "AWS::SNS::Topic"}})
+    emulator.client("s3").put_object(Bucket=bucket, Key="a/b.json", Body=topic.encode())
+    changing = emulator.allow("cloudformation:CreateChangeSet")
+
+    def create(*statements: dict[str, Any]) -> None:
+        emulator.client("cloudformation", emulator.user(changing, *statements)).create_change_set(
+            StackName=emulator.unique("stack"),
+            ChangeSetName="one",
+            ChangeSetType="CREATE",
+            TemplateURL=style.format(bucket, "a/b.json"),
+        )
+
+    with pytest.raises(ClientError, match="s3:GetObject"):
+        create()
+    create(emulator.allow("s3:GetObject", on=f"arn:aws:s3:::{bucket}/a/*"))
