@@ -32,6 +32,9 @@ class Agents:
         self._settings = settings
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
+        # What an emulator that was killed left behind: nothing of it is known any more.
+        for name in ("instances", "builds", "images/scratch"):
+            shutil.rmtree(settings.root / name, ignore_errors=True)
         toolchain.install(settings.root)
 
     def home(self, instance_id: str) -> Path:

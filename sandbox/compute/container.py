@@ -20,7 +20,7 @@ from typing import Any
 
 from sandbox.compute import process_tree
 from sandbox.compute.errors import DockerError
-from sandbox.compute.store import base_python
+from sandbox.compute.store import base_python, site_packages
 
 LOG_LIMIT = 4 << 20  # bytes of a container's log that are kept at least half of
 BACKOFF_SECONDS = 0.1  # https://docs.docker.com/engine/containers/start-containers-automatically/
@@ -147,7 +147,7 @@ class Container:
             Path(self.spec.rootfs, entry.strip("/")) for entry in image.pop("PATH", "").split(":") if entry
         ]
         found = [str(entry) for entry in entries if entry.is_dir()]
-        packages = str(Path(self.spec.rootfs, "usr/local/lib/python3.11/site-packages"))
+        packages = str(Path(self.spec.rootfs, "usr/local", site_packages()))
         own = self.spec.environment
         modules = own.get("PYTHONPATH", image.pop("PYTHONPATH", ""))
         return {

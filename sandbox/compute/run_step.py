@@ -15,7 +15,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,10 @@ from pathlib import Path
 from sandbox.compute.dockerfile import Instruction, expand
 from sandbox.compute.errors import DockerError, UnsupportedError
 from sandbox.compute.layers import own
-from sandbox.compute.store import IMAGE_PYTHON, base_python
+from sandbox.compute.store import IMAGE_PYTHON, base_python, interpreter, site_packages
 
 RECORDED = frozenset({"useradd", "groupadd", "adduser", "addgroup", "chown"})
 PYTHONS = frozenset({"python", "python3", "python3.11"})
-SITE_PACKAGES = "lib/python3.11/site-packages"
 # pip's own settings and a proxy's reach the build from the machine, as a build host's would.
 MACHINE_SETTINGS = re.compile(r"^(UV_|PIP_|SSL_CERT_FILE$|(https?|no|all)_proxy$)", re.IGNORECASE)
 _PIP_SWITCHES = frozenset(
@@ -188,7 +186,7 @@ class RunStep:
         where = self.path(str(target or prefix))
         where.mkdir(parents=True, exist_ok=True)
         self._install(arguments, where, flat=target is not None)
-        site = where if target else where / SITE_PACKAGES
+        site = where if target else where / site_packages()
         fix_scripts(where / "bin", site)
         self._compile([site])
 
@@ -280,4 +278,5 @@ def fix_scripts(folder: Path, site: Path) -> None:
 
 def python_version() -> str:
     """Part of the cache key: an image built for one Python does not serve another."""
-    return ".".join(map(str, sys.version_info[:3]))
+    path, name = interpreter()
+    return f"{name} {path}"

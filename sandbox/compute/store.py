@@ -7,6 +7,7 @@ an image which was never pulled on an instance is not found there.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from sandbox.compute.layers import extract_layer, overlay, own
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+BASE_NAME = "python3.11"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
@@ -132,21 +134,36 @@ class BlobStore:
         return root
 
 
+@functools.cache
+def interpreter() -> tuple[Path, str]:
+    """The Python that stands for the base image's, and its name: 3.11 if there is one, else our own."""
+    own_name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    other = None if own_name == BASE_NAME else shutil.which(BASE_NAME)
+    if other is not None:
+        return Path(os.path.realpath(other)), BASE_NAME
+    return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable))), own_name
+
+
+def site_packages() -> str:
+    """Where packages are under a prefix of the image."""
+    return f"lib/{interpreter()[1]}/site-packages"
+
+
 def base_python(images: Path) -> Path:
     """The Python of the base image `python:3.11-slim`: this machine's, with nothing installed.
 
     A virtual environment made by hand, so that no package of the host or of this project is seen.
     """
-    home = images / "base" / "python-3.11"
+    executable, name = interpreter()
+    home = images / "base" / name
     marker = home / "pyvenv.cfg"
     if not marker.exists():
-        executable = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
         (home / "bin").mkdir(parents=True, exist_ok=True)
-        (home / "lib" / "python3.11" / "site-packages").mkdir(parents=True, exist_ok=True)
-        for name in ("python", "python3", "python3.11"):
+        (home / site_packages()).mkdir(parents=True, exist_ok=True)
+        for link in {"python", "python3", BASE_NAME, name}:
             with contextlib.suppress(FileExistsError):
-                (home / "bin" / name).symlink_to(executable)
-        text = f"home = {executable.parent}\ninclude-system-site-packages = false\nversion = 3.11\n"
+                (home / "bin" / link).symlink_to(executable)
+        text = f"home = {executable.parent}\ninclude-system-site-packages = false\n"
         write_atomically(marker, text.encode())
     return home
 
