@@ -53,6 +53,15 @@ class SandboxSettings:
         if not octets or not 1 <= int(octets[1]) <= 255:
             raise SettingsError(f"network is {self.network!r}; it has to be 127.1 to 127.255")
 
+        # The URLs hold passwords: a message names their scheme at most.
+        for name, url, schemes in (
+            ("mongo_url", self.mongo_url, ("mongodb",)),
+            ("redis_url", self.redis_url, ("redis", "rediss")),
+        ):
+            if url is not None and str(url).partition("://")[0] not in schemes:
+                scheme = str(url).partition("://")[0] if "://" in str(url) else "no URL"
+                raise SettingsError(f"{name} is {scheme!r}; it has to begin with {schemes[0]}://")
+
     @classmethod
     def load(cls, root: Path | str) -> SandboxSettings:
         """The settings kept under `root`, or the defaults where nothing is kept yet.

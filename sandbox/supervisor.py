@@ -27,6 +27,7 @@ from sandbox.settings import SandboxSettings, SettingsError
 
 # What a sandbox leaves behind is worthless to the next one: nothing of the emulator's state outlives it.
 _TRANSIENT = ("run", "tmp", "instances", "builds", "aws", "pki/issued")
+_WITHHELD = frozenset({"VIRTUAL_ENV", "MONGO_URL", "REDIS_URL", processes.MARKER})
 # The emulator gets this long to end its own children before the supervisor does, in seconds.
 _GRACE_SECONDS = 8.0
 
@@ -81,13 +82,18 @@ class SupervisorRecord:
 def environment(settings: SandboxSettings) -> dict[str, str]:
     """What every process of the sandbox is started with: the marker, and the trust store that holds our CA.
 
-    The user's own AWS variables are left out: nothing in a sandbox may reach a real account by mistake.
+    The user's own AWS variables are left out: nothing in a sandbox may reach a real account by mistake. Nor
+    may
+    the addresses of the user's databases, which are in the settings, pass for those of what runs here.
     """
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("AWS_") and name not in ("VIRTUAL_ENV", processes.MARKER)
+        if not name.startswith("AWS_") and name not in _WITHHELD
     }
+    # A company's proxy can't reach this machine's loopback addresses.
+    direct = [inherited.get("NO_PROXY") or inherited.get("no_proxy") or "", "localhost,127.0.0.1,127.0.0.0/8"]
+    inherited["NO_PROXY"] = inherited["no_proxy"] = ",".join(filter(None, direct))
     bundle = str(settings.ca_bundle)
     return inherited | {
         processes.MARKER: str(settings.root),

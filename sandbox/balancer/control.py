@@ -109,7 +109,7 @@ class Controller:
 
     def _apply(self) -> None:
         read = self._read()
-        wanted = State(read.listeners, read.groups, (*read.streams, *self._streams.values()))
+        wanted = State(read.listeners, read.groups, (*read.streams, *list(self._streams.values())))
         if not self._proxy.running and not wanted.listeners and not wanted.streams:
             return
         if self._started and not self._proxy.running:

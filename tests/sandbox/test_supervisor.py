@@ -29,6 +29,14 @@ def test_up_returns_when_the_api_answers_and_down_leaves_nothing() -> None:
         assert status["state"] == "up"
         assert {"supervisor", "emulator"} <= {each["name"] for each in status["processes"]}
 
+        told = sandbox.run("env", "--profile", "root").stdout
+        assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{sandbox.port}\n" in told
+        unknown = sandbox.run("env", "--profile", "nobody")
+        assert unknown.returncode != 0
+        assert "'nobody'" in unknown.stderr
+        assert "emulator | " in sandbox.run("logs", "emulator").stdout
+        assert "emulator" in sandbox.run("logs", "nothing").stderr
+
         again = sandbox.up()
         assert again.returncode == 0
         assert "already up" in again.stdout

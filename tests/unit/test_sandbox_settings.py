@@ -57,6 +57,18 @@ def test_a_setting_that_no_sandbox_can_have_is_named(tmp_path: Path, field: str,
     assert "cutover sandbox reset" in message
 
 
+@pytest.mark.parametrize(
+    ("field", "url"),
+    [("mongo_url", "mongodb+srv://u:hidden@h/"), ("mongo_url", "hidden"), ("redis_url", "http://:hidden@h")],
+)
+def test_a_database_url_of_another_kind_is_refused_without_telling_its_password(
+    tmp_path: Path, field: str, url: str
+) -> None:
+    with pytest.raises(SettingsError, match=field) as refused:
+        SandboxSettings(root=tmp_path, **{field: url})
+    assert "hidden" not in str(refused.value)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '"text"', '{"colour": 1}', '{"root": "/"}'])
 def test_a_file_that_is_no_settings_file_is_named_with_the_way_out(tmp_path: Path, content: str) -> None:
     (tmp_path / "settings.json").write_text(content)
