@@ -121,7 +121,9 @@ class House:
         for name, change_set in list(self.stacks.sets.items()):
             if change_set.status == "CREATE_IN_PROGRESS":
                 self.stacks.become(name, "CREATE_COMPLETE")
-        if self.stacks.executed:
+        for name in self.stacks.executed:
+            if name in self.stacks.sets:
+                self.stacks.become(name, "CREATE_COMPLETE", "EXECUTE_COMPLETE")
             self.stacks.there = STACK
         if self.world.commands.sent:
             _, instances, _ = self.world.commands.sent[-1]

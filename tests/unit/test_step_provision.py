@@ -48,6 +48,10 @@ def prepare(stacks: FakeStacks, balancer: FakeLoadBalancer | None = None) -> dic
     )
 
 
+def look(stacks: FakeStacks, instances: FakeInstances = FULL) -> dict[str, Any]:
+    return look_at_stack(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=instances)
+
+
 def test_a_first_environment_is_created_with_all_weight_on_blue() -> None:
     stacks = FakeStacks()
 
@@ -145,8 +149,8 @@ def test_a_settled_stack_has_its_instances_too() -> None:
     stacks = FakeStacks(STACK)
     short = FakeInstances(backend_blue=Group(["i-1"], 2), backend_green=Group(["i-3", "i-4"], 2))
 
-    assert look_at_stack(stacks=stacks, instances=short)["waiting_for"] == "backend-blue has 1 of 2 instances"
-    assert look_at_stack(stacks=stacks, instances=FULL) == {"status": "settled"}
+    assert look(stacks, short)["waiting_for"] == "backend-blue has 1 of 2 instances"
+    assert look(stacks) == {"status": "settled"}
 
 
 def test_a_stack_that_failed_says_its_first_resources_reason() -> None:
@@ -154,13 +158,24 @@ def test_a_stack_that_failed_says_its_first_resources_reason() -> None:
     stacks.failure = "Balancer (AWS::X): the subnet is too small"
 
     with pytest.raises(StackFailedError, match="the subnet is too small"):
-        look_at_stack(stacks=stacks, instances=FULL)
+        look(stacks)
+
+
+@pytest.mark.parametrize("under_way", ["AVAILABLE", "EXECUTE_IN_PROGRESS"])
+def test_the_status_of_the_operation_before_is_not_taken_for_this_ones(under_way: str) -> None:
+    stacks = FakeStacks(STACK)
+    prepare(stacks)
+    stacks.become(NAME, "CREATE_COMPLETE", under_way)
+
+    assert look(stacks)["status"] == "settling"
+    stacks.become(NAME, "CREATE_COMPLETE", "EXECUTE_COMPLETE")
+    assert look(stacks)["status"] == "settled"
 
 
 def test_a_stack_that_rolls_back_is_waited_for() -> None:
     stacks = FakeStacks(Stack("UPDATE_ROLLBACK_IN_PROGRESS", "", {}))
 
-    assert look_at_stack(stacks=stacks, instances=FULL)["status"] == "settling"
+    assert look(stacks)["status"] == "settling"
 
 
 def test_a_change_set_that_is_gone_is_named() -> None:

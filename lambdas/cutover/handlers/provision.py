@@ -72,9 +72,9 @@ def execute(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def look(_event: Mapping[str, Any]) -> dict[str, Any]:
-    wired = wiring()
-    return look_at_stack(stacks=wired.stacks, instances=wired.instances)
+def look(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return look_at_stack(deployment, stacks=wired.stacks, change_sets=wired.stacks, instances=wired.instances)
 
 
 def discard(event: Mapping[str, Any]) -> dict[str, Any]:

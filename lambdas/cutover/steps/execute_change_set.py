@@ -11,6 +11,7 @@ from cutover.ports import ChangeSets, Instances, Stacks
 from cutover.steps.prepare_change_set import change_set_name, is_empty, outputs_of
 
 SETTLED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+UNDER_WAY = frozenset({"AVAILABLE", "EXECUTE_IN_PROGRESS"})
 # After an empty change set the stack is as it was, and that may be the end of an update that was taken back.
 USABLE = SETTLED | {"UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 
@@ -30,16 +31,22 @@ def execute_change_set(
     if found.execution_status == "AVAILABLE":
         change_sets.execute(name)
         return {"status": "settling", "waiting_for": "CloudFormation has begun"}
-    return look_at_stack(stacks=stacks, instances=instances)
+    return look_at_stack(deployment, stacks=stacks, change_sets=change_sets, instances=instances)
 
 
-def look_at_stack(*, stacks: Stacks, instances: Instances) -> dict[str, Any]:
+def look_at_stack(
+    deployment: Deployment, *, stacks: Stacks, change_sets: ChangeSets, instances: Instances
+) -> dict[str, Any]:
     """{status: settling | settled}; raises StackFailedError with the first failed resource's own reason.
 
+    The change set is asked before the stack, whose status is for a moment still that of the operation before.
     Settled also means that both colours' Auto Scaling groups have the instances that they want:
     CloudFormation
     does not wait for those.
     """
+    found = change_sets.find(change_set_name(deployment))
+    if found is not None and found.execution_status in UNDER_WAY:
+        return {"status": "settling", "waiting_for": f"the change set is {found.execution_status}"}
     return _settled(stacks, instances, acceptable=SETTLED)
 
 
