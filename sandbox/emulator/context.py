@@ -64,6 +64,8 @@ class Context:
     added_types: set[str] = field(default_factory=set)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    # One session for all clients: it keeps the services' models, some of which take a second to read.
+    _session: Any = field(default_factory=botocore.session.Session)
 
     @property
     def root_credentials(self) -> Credentials:
@@ -79,7 +81,7 @@ class Context:
         key = (service, who.access_key)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = botocore.session.Session().create_client(
+                self._clients[key] = self._session.create_client(
                     service,
                     region_name=self.settings.region,
                     endpoint_url=self.settings.endpoint_url,

@@ -34,7 +34,8 @@ PYTHON_VARIABLE = "CUTOVER_LAMBDA_PYTHON"
 DEFAULT_PYTHON = Path(__file__).resolve().parents[2] / ".venv-lambda" / "bin" / "python"
 # Lambda gives the imports 10 s, and again the function's own timeout when they take longer:
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
-INIT_SECONDS = 10.0
+# This machine has many other things to do at that moment, so it is given more.
+INIT_SECONDS = 60.0
 # 6 MB and room for an envelope: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LARGEST_RESPONSE_BYTES = 6_291_556
 
@@ -78,6 +79,16 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
         super().__init__(name, config, code_zip)
         self._process: Process | None = None
         self._temporary: str | None = None
+        self._retired = False
+
+    def retire(self) -> None:
+        """End the process, once the invocation under way (if any) has been answered."""
+        self._retired = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._end()
+            finally:
+                self._lock.release()
 
     def call(self, event: Any, request_id: str, trace_id: str | None) -> tuple[dict[str, Any], str]:
         """Run one invocation. Returns ({"result": JSON text} or {"error": body}, the log of it)."""
@@ -110,6 +121,8 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
                 limit = f"maximum allowed payload size ({LARGEST_RESPONSE_BYTES} bytes)"
                 message = f"Response payload size exceeded {limit}."
                 answer = {"error": {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}}
+            if self._retired:
+                self._end()
             return answer, "".join(lines)
 
     def _start(self, lines: list[str], seconds: float) -> None:

@@ -41,7 +41,7 @@ def _install_worker() -> None:
     def kill_all(workers: list[Any]) -> None:
         for worker in workers:
             if isinstance(worker, PythonWorker):
-                worker._end()
+                worker.retire()
         kill_workers([worker for worker in workers if not isinstance(worker, PythonWorker)])
 
     def run(function: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:

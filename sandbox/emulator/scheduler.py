@@ -151,7 +151,7 @@ class Clock:
                     raise TaskError(
                         "AccessDenied", f"{target['RoleArn']} does not trust scheduler.amazonaws.com"
                     )
-                Tasks(self._context, target["RoleArn"], schedule["Name"], time.sleep).run(resource, arguments)
+                Tasks(self._context, target["RoleArn"], "scheduler", time.sleep).run(resource, arguments)
                 return
             except ValueError as error:
                 log.error("schedule %s: %s", schedule["Name"], error)

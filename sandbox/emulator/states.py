@@ -206,7 +206,7 @@ class Walker:
                 raise StoppedError
             run.check()
 
-        tasks = Tasks(self._context, run.role_arn, run.execution["name"], pause)
+        tasks = Tasks(self._context, run.role_arn, "states", pause)
         answer = _call_within(lambda: tasks.run(resource, arguments), deadline, run, given_up)
         if resource.endswith(".waitForTaskToken"):
             beat = _seconds(state, "HeartbeatSeconds", LONGEST_TASK_SECONDS, entered, values)

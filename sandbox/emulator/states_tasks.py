@@ -49,11 +49,14 @@ TaskError = stepfunctions._ExecutionError  # (error name, cause)
 
 
 class Tasks:
-    """Calls on behalf of one execution. `pause` sleeps between polls and raises when the task has to end."""
+    """Calls as a role. `pause` sleeps between polls and raises when the task has to end.
 
-    def __init__(self, context: Context, role_arn: str, execution_name: str, pause: Wait) -> None:
+    All executions of a role share a session, and so their clients, which are costly to make.
+    """
+
+    def __init__(self, context: Context, role_arn: str, session: str, pause: Wait) -> None:
         self._context = context
-        self._credentials: Credentials = context.role_credentials(role_arn, execution_name[:64])
+        self._credentials: Credentials = context.role_credentials(role_arn, session)
         self._pause = pause
 
     def run(self, resource: str, arguments: Any) -> Any:

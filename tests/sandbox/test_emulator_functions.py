@@ -7,6 +7,7 @@ import json
 import os
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,27 @@ def test_code_comes_from_s3_and_layers_lie_over_one_another(emulator: Any) -> No
         "", Handler="app/main.handler", Code={"S3Bucket": bucket, "S3Key": "code.zip"}, Layers=layers
     )
     assert invoke(emulator, function) == (2, None)
+
+
+def test_new_code_serves_the_next_call_and_lets_the_present_one_finish(emulator: Any) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown"""
+
+    def code(word: str) -> bytes:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as file:
+            file.writestr(
+                "index.py", f"import time\ndef handler(s, c):\n    time.sleep(s)\n    return '{word}'\n"
+            )
+        return content.getvalue()
+
+    client = emulator.client("lambda")
+    function = emulator.function("", Code={"ZipFile": code("old")})
+    with ThreadPoolExecutor() as pool:
+        present = pool.submit(invoke, emulator, function, 2)
+        emulator.wait_for(lambda: invoke(emulator, function, 0)[0] == "old")
+        client.update_function_code(FunctionName=function, ZipFile=code("new"))
+        assert invoke(emulator, function, 0) == ("new", None)
+        assert present.result() == ("old", None)
 
 
 def test_an_asynchronous_call_is_tried_again_twice(emulator: Any) -> None:
