@@ -53,7 +53,7 @@ def read_password(path: Path) -> str:
     return password
 
 
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def tls_options(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
@@ -75,7 +75,7 @@ def write_ready_file(path: Path, address: str) -> None:
 
 async def _run(options: argparse.Namespace) -> None:
     password = read_password(options.password_file)
-    tls = _tls(options.certificate, options.key)
+    tls = tls_options(options.certificate, options.key)
     instance = Instance(f"{options.host}:{options.port}")
     add_user(instance, options.username, "admin", password, [{"role": "root", "db": "admin"}])
     if options.ready_file is not None:

@@ -18,12 +18,18 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from sandbox.database.__main__ import UsageError, parser, read_password, write_ready_file
+from sandbox.database.__main__ import (
+    UsageError,
+    parser,
+    read_password,
+    tls_options,
+    write_ready_file,
+)
 from sandbox.database.instance import REPLICA_SET
 
 _START_SECONDS = 60.0
@@ -97,8 +103,16 @@ def _set_up(options: argparse.Namespace, password: str, data: Path) -> None:
     (data / _SET_UP).touch()
 
 
-def _run(options: argparse.Namespace) -> int:
+def _exit(_: int, __: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _run(options: argparse.Namespace) -> NoReturn:
+    # Raised wherever this process is, so that the mongod of that moment is always ended with it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
     password = read_password(options.password_file)
+    tls_options(options.certificate, options.key)  # says what is wrong with them before mongod does
     data: Path = options.data_directory
     data.mkdir(parents=True, exist_ok=True)
     if not (data / "member.key").exists():
@@ -111,12 +125,6 @@ def _run(options: argparse.Namespace) -> int:
     if not (data / _SET_UP).exists():
         _set_up(options, password, data)
     process = subprocess.Popen(run_arguments(options.mongod, options.host, options.port, data, pem))
-
-    def stop(_: int, __: FrameType | None) -> None:
-        process.terminate()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     try:
         # The readiness check is on this machine's own loopback; it needs no trust store.
         tls = {"tls": True, "tlsAllowInvalidCertificates": True} if pem is not None else {}
@@ -126,13 +134,12 @@ def _run(options: argparse.Namespace) -> int:
             _wait(process, client, writable=True)
         if options.ready_file is not None:
             write_ready_file(options.ready_file, f"{options.host}:{options.port}")
-        process.wait()
+        raise UsageError(f"mongod ended with {process.wait()}; its own messages are above")
     finally:
         process.terminate()
         process.wait()
         if options.ready_file is not None:
             options.ready_file.unlink(missing_ok=True)
-    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     own.add_argument("--data-directory", type=Path, required=True, help="mongod's own directory")
     options = own.parse_args(arguments)
     try:
-        return _run(options)
+        _run(options)
     except (UsageError, PyMongoError, OSError, ssl.SSLError) as problem:
         print(f"mongod: {problem}", file=sys.stderr)
         return 2

@@ -421,3 +421,27 @@ def test_a_real_mongod_that_does_not_start_is_one_clear_message(
         "mongod: mongod ended with 3; its own messages are above\n",
     )
     assert (tmp_path / "data" / "member.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_real_mongod_is_ended_with_its_wrapper_even_while_it_is_set_up(tmp_path: Path) -> None:
+    silent = tmp_path / "mongod"
+    silent.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    silent.chmod(0o755)
+    (tmp_path / "password").write_text("s3cret")
+    command = launch.database_command(
+        host="127.0.0.1",
+        port=1,
+        username="u",
+        password_file=tmp_path / "password",
+        data_directory=tmp_path / "data",
+        mongod=str(silent),
+    )
+    wrapper = subprocess.Popen(command, cwd=REPOSITORY)
+    try:
+        wait_for("mongod", lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+        wrapper.terminate()
+        assert wrapper.wait(DEADLINE_SECONDS) == 0
+    finally:
+        wrapper.kill()
+        wrapper.wait()
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

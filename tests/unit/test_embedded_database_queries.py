@@ -254,7 +254,9 @@ def test_a_projection_may_not_mix_inclusion_and_exclusion(run: Run) -> None:
 
 
 def test_a_pipeline_groups_unwinds_sorts_and_counts(run: Run) -> None:
-    seed(run, {"_id": 1, "k": "x", "v": [1, 2]}, {"_id": 2, "k": "x", "v": [3]}, {"_id": 3, "k": "y", "v": []})
+    seed(
+        run, {"_id": 1, "k": "x", "v": [1, 2]}, {"_id": 2, "k": "x", "v": [3]}, {"_id": 3, "k": "y", "v": []}
+    )
     assert aggregate(
         run,
         {"$unwind": "$v"},
@@ -265,9 +267,9 @@ def test_a_pipeline_groups_unwinds_sorts_and_counts(run: Run) -> None:
     assert aggregate(run, {"$sortByCount": "$k"})[0] == {"_id": "x", "count": 2}
     added = aggregate(run, {"$match": {"_id": 3}}, {"$set": {"a.b": {"$size": "$v"}}}, {"$unset": "v"})
     assert added == [{"_id": 3, "k": "y", "a": {"b": 0}}]
-    assert aggregate(run, {"$match": {"_id": 3}}, {"$unwind": {"path": "$v", "preserveNullAndEmptyArrays": True}}) == [
-        {"_id": 3, "k": "y"}
-    ]
+    assert aggregate(
+        run, {"$match": {"_id": 3}}, {"$unwind": {"path": "$v", "preserveNullAndEmptyArrays": True}}
+    ) == [{"_id": 3, "k": "y"}]
     assert len(aggregate(run, {"$sample": {"size": 2}})) == 2
 
 
