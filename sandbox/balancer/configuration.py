@@ -249,6 +249,7 @@ def _listener(listener: Listener, folder: Path) -> Document:
         "stream_idle_timeout": _seconds(listener.idle_timeout),
         "common_http_protocol_options": {"idle_timeout": _seconds(listener.idle_timeout)},
         "drain_timeout": "1s",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         # The client's address is appended below: Envoy itself leaves loopback addresses out.
         "use_remote_address": True,
         "skip_xff_append": True,

@@ -17,7 +17,7 @@ from ministack.services import alb, ec2
 from sandbox.balancer import translation
 from sandbox.balancer.health import TargetHealth, judge
 from sandbox.balancer.proxy import HostHealth
-from sandbox.emulator.context import Context, replace, seam
+from sandbox.emulator.context import replace, seam
 from sandbox.emulator.load_balancer_checks import Refusal
 
 _Key = tuple[str, str, int]  # (target group ARN, target id, port)
@@ -27,8 +27,7 @@ _Hosts = Mapping[tuple[str, str, int], HostHealth]
 class Targets:
     """The registrations, over ministack's records."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self) -> None:
         # (group, id, port) -> when its draining ends, on the monotonic clock.
         self._draining: dict[_Key, float] = {}
         self._lock = threading.Lock()
@@ -108,7 +107,8 @@ class Targets:
             return alb._error("TargetGroupNotFound", f"Target groups '{arn}' not found")
         attributes = translation.as_mapping(alb._tg_attrs.get(arn, []))
         delay = float(attributes.get("deregistration_delay.timeout_seconds", 300))
-        ends = time.monotonic() + delay * self._context.settings.minute_seconds / 60
+        # Real seconds, however short a minute is here: what drains are requests, and they take their time.
+        ends = time.monotonic() + delay
         kept = []
         wanted = alb._parse_targets_param(params)
         for each in alb._targets.get(arn, []):

@@ -59,7 +59,7 @@ def install(context: Context) -> None:
     """Put the additions on, and start the thread that keeps the balancer at the API's state."""
     global _controller  # noqa: PLW0603 (one emulator per process, as ministack's own state is)
     settings = context.settings
-    targets = Targets(context)
+    targets = Targets()
 
     def read() -> State:
         context.scope()
@@ -107,10 +107,13 @@ def _install_balancers(network: str) -> None:
         subnets = [ec2._subnets.get(each) for each in record["Subnets"]]
         record["VpcId"] = next((each["VpcId"] for each in subnets if each), record["VpcId"])
 
-    def check(subnets: list[str]) -> None:
+    def check(subnets: list[str], security_groups: list[str]) -> None:
         for each in subnets:
             if each not in ec2._subnets:
                 raise Refusal("SubnetNotFound", f"The subnet ID '{each}' is not valid")
+        for each in security_groups:
+            if each not in ec2._security_groups:
+                raise Refusal("InvalidSecurityGroup", f"The security group '{each}' does not exist")
         zones = {ec2._subnets[each].get("AvailabilityZone") for each in subnets}
         if len(zones) < 2:
             raise Refusal(
@@ -119,7 +122,8 @@ def _install_balancers(network: str) -> None:
             )
 
     def create_lb(params: dict[str, Any]) -> Any:
-        check(alb._parse_member_list(params, "Subnets") or _mapped_subnets(params))
+        subnets = alb._parse_member_list(params, "Subnets") or _mapped_subnets(params)
+        check(subnets, alb._parse_member_list(params, "SecurityGroups"))
         before = set(alb._lbs)
         response = create(params)
         for arn in set(alb._lbs) - before:
@@ -138,7 +142,7 @@ def _install_balancers(network: str) -> None:
         subnets = provisioners._elbv2_as_list(properties.get("Subnets")) or [
             each["SubnetId"] for each in mappings
         ]
-        check(subnets)
+        check(subnets, provisioners._elbv2_as_list(properties.get("SecurityGroups")))
         arn, attributes = create_resource(logical_id, {**properties, "Subnets": subnets}, stack_name)
         record = alb._lbs[arn]
         place(record)

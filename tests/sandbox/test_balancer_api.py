@@ -84,9 +84,7 @@ class Service:
                     "HealthCheckTimeoutSeconds": 2,
                     "HealthyThresholdCount": 2,
                     "Targets": [{"Id": self.address, "Port": port}],
-                    "TargetGroupAttributes": [
-                        {"Key": "deregistration_delay.timeout_seconds", "Value": "120"}
-                    ],
+                    "TargetGroupAttributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}],
                 },
             }
         outputs = {
@@ -245,7 +243,12 @@ def test_what_aws_refuses_of_a_listener_is_refused(service: Service) -> None:
     no_certificate = {**new, "Port": free_port(), "Protocol": "HTTPS"}
     assert refusal(elb.create_listener, **no_certificate) == "ValidationError"
     assert refusal(elb.delete_target_group, TargetGroupArn=service.outputs["Blue"]) == "ResourceInUse"
-    assert refusal(elb.create_load_balancer, Name="lame", Subnets=[service.subnets[0]]) == "ValidationError"
+    lame = {"Name": "lame", "Subnets": service.subnets}
+    alone = {**lame, "Subnets": service.subnets[:1]}
+    assert refusal(elb.create_load_balancer, **alone) == "ValidationError"
+    unknown_subnet = {**lame, "Subnets": ["subnet-0"]}
+    assert refusal(elb.create_load_balancer, **unknown_subnet) == "SubnetNotFound"
+    assert refusal(elb.create_load_balancer, **lame, SecurityGroups=["sg-0"]) == "InvalidSecurityGroup"
 
 
 def test_a_target_group_serves_one_load_balancer_only(service: Service) -> None:
@@ -364,7 +367,6 @@ def test_targets_are_registered_by_id_and_port(service: Service) -> None:
         "Reason": "Target.DeregistrationInProgress",
         "Description": "Target deregistration is in progress",
     }
-    # 120 s of delay last 2 s where a minute lasts one.
     wait_for(lambda: len(service.health("Blue")) == 1, seconds=10, what="the end of draining")
     gone = service.elb.describe_target_health(TargetGroupArn=group, Targets=extra)
     health = gone["TargetHealthDescriptions"][0]["TargetHealth"]
@@ -429,7 +431,7 @@ def test_attributes_are_kept_over_the_defaults(service: Service) -> None:
         found = service.elb.describe_target_group_attributes(TargetGroupArn=service.outputs["Blue"])
         return {each["Key"]: each["Value"] for each in found["Attributes"]}
 
-    assert attributes()["deregistration_delay.timeout_seconds"] == "120"
+    assert attributes()["deregistration_delay.timeout_seconds"] == "2"
     assert attributes()["stickiness.enabled"] == "false"
     changed = [{"Key": "slow_start.duration_seconds", "Value": "30"}]
     service.elb.modify_target_group_attributes(TargetGroupArn=service.outputs["Blue"], Attributes=changed)

@@ -92,6 +92,7 @@ class Balancer:
         self.backends = {name: Backend(name) for name in ("blue", "green")}
         self.weights = {"blue": 100, "green": 0}
         self.rules: tuple[Rule, ...] = ()
+        self.idle_timeout = 60.0
         self.targets = {name: (backend.target,) for name, backend in self.backends.items()}
 
     def certificate(self, name: str, **more: Any) -> Tls:
@@ -100,7 +101,7 @@ class Balancer:
 
     def apply(self) -> None:
         forward = Rule(Forward(tuple(self.weights.items())))
-        listener = Listener("live", HOST, self.port, (*self.rules, forward), self.tls)
+        listener = Listener("live", HOST, self.port, (*self.rules, forward), self.tls, self.idle_timeout)
         groups = tuple(TargetGroup(name, targets, CHECK) for name, targets in self.targets.items())
         self.proxy.apply(State((listener,), groups))
 
@@ -299,6 +300,21 @@ def test_a_target_that_refuses_connections_is_a_502_and_counted_as_the_balancers
     counted = parse(balancer.proxy.statistics()).requests
     assert counted[RequestKey("live", "blue", 502, "UF")] == 1
     balancer.backends["blue"] = Backend("blue", balancer.backends["blue"].target.port)
+
+
+def test_a_target_that_does_not_answer_in_time_is_a_504(balancer: Balancer) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-504-issues"""
+    balancer.idle_timeout = 1.0
+    balancer.apply()
+
+    def timed_out() -> bool:
+        status, headers, _ = balancer.get("/slow")
+        return (status, headers["server"]) == (504, "awselb/2.0")
+
+    threading.Timer(8, balancer.backends["blue"].slow.set).start()
+    wait_for(timed_out, what="a 504")
+    counted = parse(balancer.proxy.statistics()).requests
+    assert [key for key in counted if key.code == 504 and key.group == "blue" and key.flags != "-"]
 
 
 def test_an_error_that_the_target_answers_is_passed_on_as_it_is(balancer: Balancer) -> None:
