@@ -1,6 +1,6 @@
 """How an environment gets into the app: its own template first, then the control plane that carries it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -16,13 +16,28 @@ def build() -> None:
 
     Raises ConfigurationError before anything is built.
     """
-    app = cdk.App(analytics_reporting=False, tree_metadata=False)
+    app = new_app()
     chosen = app.node.try_get_context("environment")
     # All are read before one is built: a mistake costs a second, not a synthesis.
     configurations = [load(name) for name in ([str(chosen)] if chosen else environments())]
     for configuration in configurations:
         add_environment(app, configuration)
     app.synth()
+
+
+def new_app(*, outdir: str | None = None, context: Mapping[str, object] | None = None) -> cdk.App:
+    """An app without what a synthesis does not need.
+
+    CDK's own validation of the templates takes several times as long as everything else together; the tests
+    hold the templates against cfn-lint and cdk-nag instead.
+    """
+    return cdk.App(
+        outdir=outdir,
+        context=context,
+        analytics_reporting=False,
+        tree_metadata=False,
+        builtin_cloud_formation_validation=False,
+    )
 
 
 def add_environment(app: cdk.App, configuration: Configuration) -> ControlStack:
@@ -44,7 +59,7 @@ def environment_template(
 
     `checks` may add validations to that app; what they find makes the synthesis fail.
     """
-    inner = cdk.App(outdir=str(directory), analytics_reporting=False, tree_metadata=False)
+    inner = new_app(outdir=str(directory))
     if checks:
         checks(inner)
     EnvironmentStack(inner, names, configuration)

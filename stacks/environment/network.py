@@ -8,7 +8,7 @@ from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.function import log_group
-from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.constructs.policy import Statement, role
 from stacks.naming import Names
 
 ANYWHERE = "0.0.0.0/0"
@@ -96,11 +96,6 @@ def _subnet(
         # Only the load balancer and the NAT gateways stand in public subnets, and they bring their addresses.
         map_public_ip_on_launch=False,
         tags=[_name(f"{names.prefix}-{kind.lower()}-{zone}")],
-    )
-    acknowledge(
-        subnet,
-        "CloudFormation-Validate::W3010",
-        "The zones are the configuration's, so that no account is looked up at synthesis",
     )
     table = ec2.CfnRouteTable(
         scope, f"{kind}Routes", vpc_id=vpc, tags=[_name(f"{names.prefix}-{kind.lower()}-{zone}")]

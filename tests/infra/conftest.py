@@ -9,7 +9,7 @@ import pytest
 from cdk_nag import AwsSolutionsChecks
 
 from config.model import Configuration, load
-from stacks.app import environment_template
+from stacks.app import environment_template, new_app
 from stacks.control.stack import ControlStack
 from stacks.naming import Names
 
@@ -62,12 +62,7 @@ def synthesised(tmp_path_factory):
         names = Names(configuration.environment, configuration.account, configuration.region)
         directory = tmp_path_factory.mktemp(name)
         inner = environment_template(names, configuration, directory / "environment", checks=checks)
-        app = cdk.App(
-            outdir=str(directory / "control"),
-            analytics_reporting=False,
-            tree_metadata=False,
-            context={"aws:cdk:bundling-stacks": []},
-        )
+        app = new_app(outdir=str(directory / "control"), context={"aws:cdk:bundling-stacks": []})
         checks(app)
         ControlStack(app, names, configuration, inner)
         app.synth()
