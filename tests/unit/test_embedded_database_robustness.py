@@ -70,7 +70,7 @@ def check(body: dict[str, Any]) -> None:
             )
 
 
-fuzz = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fuzz = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @fuzz
