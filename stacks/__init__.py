@@ -2,5 +2,6 @@
 
 import os
 
-# jsii warns at every start that Node 20's support has ended; it still runs there.
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+# jsii warns at every start that Node 20 is past its support, and still runs. The variable lists releases.
+_QUIET = "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"
+os.environ[_QUIET] = ",".join([*filter(None, [os.environ.get(_QUIET)]), "20"])
