@@ -112,6 +112,17 @@ def install_command(requirements: Path, target: Path) -> list[str]:
     return [*pip, *common, "--platform", PIP_PLATFORM, "--requirement", str(requirements)]
 
 
+def install_libraries(requirements: Path, target: Path) -> None:
+    """Install the wheels; uv asks its cache first, so that a second build needs no network."""
+    command = install_command(requirements, target)
+    if command[1] == "pip":
+        cached = subprocess.run([*command, "--offline"], check=False, capture_output=True)
+        if cached.returncode == 0:
+            return
+    # What the installer has to say goes to stderr: stdout belongs to the CDK CLI.
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
 def copy_package(files: Iterable[Path], migrations: Iterable[Path], target: Path) -> None:
     """Lay out the code asset: cutover/…, with the backend's migrations as cutover/migrations/*.json."""
     for path in files:
@@ -141,9 +152,7 @@ class _LayerBundle:
         self._requirements = requirements
 
     def try_bundle(self, output_dir: str, *_options: object, **_more: object) -> bool:
-        # What the installer has to say goes to stderr: stdout belongs to the CDK CLI.
-        command = install_command(self._requirements, Path(output_dir) / "python")
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        install_libraries(self._requirements, Path(output_dir) / "python")
         return True
 
 
