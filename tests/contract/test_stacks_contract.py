@@ -35,7 +35,7 @@ class Site:
         self.s3.create_bucket(
             Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": aws.settings.region}
         )
-        self.role = aws.role("cloudformation.amazonaws.com", aws.allow("ssm:*", on="*"))
+        self.role = aws.role("cloudformation.amazonaws.com", aws.allow("*", on="*"))
         self.write({"Type": "String", "Value": {"Ref": "BlueWeight"}})
         self.stacks = self._stacks()
 
