@@ -1,8 +1,8 @@
 """CloudFormation: the resource types that a deployment needs and ministack lacks, and the service role.
 
 Each type is made through the service's own API. A type that is neither here nor in ministack stays an error.
-The service role of a stack has to exist and to trust CloudFormation; what is provisioned is not judged by its
-policies (the resource handlers act as root).
+The service role of a stack has to exist and to trust CloudFormation; the resource handlers act as root, and
+formation_role judges its policies.
 Types and what Ref and Fn::GetAtt give:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
 """

@@ -34,7 +34,7 @@ def install(context: Context) -> None:
 
 def recreation_of(region: str, type_name: str, property_name: str) -> str | None:
     """`Always`, `Conditionally` or `Never`; None for a type whose schema is not known."""
-    schema = _schema(region, type_name)
+    schema = resource_schema(region, type_name)
     if schema is None:
         return None
     path = f"/properties/{property_name}"
@@ -47,7 +47,8 @@ def recreation_of(region: str, type_name: str, property_name: str) -> str | None
 
 
 @functools.cache
-def _schema(region: str, type_name: str) -> dict[str, Any] | None:
+def resource_schema(region: str, type_name: str) -> dict[str, Any] | None:
+    """The registry's schema of a resource type in `region`; None for a type that it does not have."""
     found = importlib.util.find_spec("cfnlint")  # its data only: importing it takes seconds
     if found is None or not found.submodule_search_locations:
         raise RuntimeError("cfn-lint is not installed: install requirements-dev.txt")

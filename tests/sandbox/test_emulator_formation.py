@@ -385,3 +385,16 @@ def test_a_template_is_read_from_s3_as_the_caller(emulator: Any, stacks: Stacks,
     with pytest.raises(ClientError, match="s3:GetObject"):
         create()
     create(emulator.allow("s3:GetObject", on=f"arn:aws:s3:::{bucket}/a/*"))
+
+
+def test_a_service_role_without_the_permission_fails_the_resource(emulator: Any, stacks: Stacks) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html"""
+    template = stack({"Topic": {"Type": "AWS::SNS::Topic"}, "Log": {"Type": "AWS::Logs::LogGroup"}})
+    name = emulator.unique("stack")
+    half = emulator.role("cloudformation.amazonaws.com", emulator.allow("sns:*"))
+    assert stacks.apply(name, template, RoleARN=half) == "ROLLBACK_COMPLETE"
+    assert any(
+        "is not authorized to perform: logs:CreateLogGroup" in reason for reason in stacks.reasons(name)
+    )
+    whole = emulator.role("cloudformation.amazonaws.com", emulator.allow("sns:*", "logs:*"))
+    assert stacks.apply(emulator.unique("stack"), template, RoleARN=whole) == "CREATE_COMPLETE"
