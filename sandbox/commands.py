@@ -323,6 +323,10 @@ def _last_words(settings: SandboxSettings) -> str:
 
 def _answers(settings: SandboxSettings) -> bool:
     """Whether the gateway answers a real, signed STS call."""
+    try:  # a client takes longer to make than the gateway to start
+        socket.create_connection(("127.0.0.1", settings.gateway_port), timeout=1).close()
+    except OSError:
+        return False
     client: Any = identities.root_session(settings).client(
         "sts",
         endpoint_url=settings.endpoint_url,
