@@ -53,7 +53,8 @@ def environment(settings: SandboxSettings) -> dict[str, str]:
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": settings.region,
         "MINISTACK_ACCOUNT_ID": settings.account,
-        "MINISTACK_AUTOCREATE_AWS_MANAGED": "1",
+        # A managed policy that ministack does not know would allow everything, if it were made up.
+        "MINISTACK_AUTOCREATE_AWS_MANAGED": "0",
         "AUTH": "true",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",

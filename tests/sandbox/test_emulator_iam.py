@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
 
 REGION, ACCOUNT = "ap-northeast-2", "123456789012"
+DENIAL = re.compile("AccessDenied|UnauthorizedOperation|AuthorizationError")
 
 
 def arn(service: str, resource: str) -> str:
@@ -75,19 +77,18 @@ def test_a_policy_scoped_to_a_resource_covers_it_and_no_other(
 ) -> None:
     """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
     service, method, arguments, action, allowed, refused = call
-    denial = re.compile("AccessDenied|UnauthorizedOperation")
     try:
         getattr(emulator.client(service, emulator.user(emulator.allow(action, on=allowed))), method)(
             **arguments
         )
     except ClientError as error:  # the thing itself need not exist: IAM speaks first
-        if denial.search(error.response["Error"]["Code"]):
+        if DENIAL.search(error.response["Error"]["Code"]):
             raise
     with pytest.raises(ClientError) as denied:
         getattr(emulator.client(service, emulator.user(emulator.allow(action, on=refused))), method)(
             **arguments
         )
-    assert denial.search(code_of(denied)), denied.value
+    assert DENIAL.search(code_of(denied)), denied.value
     assert action in denied.value.response["Error"]["Message"]
 
 
@@ -202,3 +203,59 @@ def test_a_lambda_function_and_a_state_machine_take_a_passed_role(emulator: Any)
             roleArn=role,
             definition='{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}',
         )
+
+
+def test_a_managed_policy_that_is_not_known_allows_nothing(emulator: Any) -> None:
+    """A policy's document can't be guessed; one that allowed everything would hide what a role lacks."""
+    user = emulator.user()
+    name = emulator.client("sts", user).get_caller_identity()["Arn"].rsplit("/", 1)[-1]
+    emulator.client("iam").attach_user_policy(
+        UserName=name, PolicyArn="arn:aws:iam::aws:policy/AmazonMadeUpFullAccess"
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        emulator.client("s3", user).list_buckets()
+
+
+SERVICES = "autoscaling cloudformation codebuild dynamodb ecr elbv2 events lambda scheduler ssm stepfunctions"
+
+
+def smallest(shape: Any) -> Any:
+    """The least that botocore takes for a shape."""
+    match shape.type_name:
+        case "structure":
+            return {name: smallest(shape.members[name]) for name in shape.required_members}
+        case "list":
+            return [smallest(shape.member)]
+        case "map":
+            return {"k": smallest(shape.value)}
+        case "integer" | "long":
+            return max(1, shape.metadata.get("min", 1))
+        case "float" | "double":
+            return 1.0
+        case "boolean":
+            return True
+        case "timestamp":
+            return 1_700_000_000
+        case "blob":
+            return b"x"
+    if shape.enum:
+        return shape.enum[0]
+    return ("abcdefgh" * 32)[: max(shape.metadata.get("min", 1), 8)]
+
+
+@pytest.mark.parametrize("service", SERVICES.split())
+def test_no_operation_is_open_to_a_user_without_a_policy(emulator: Any, service: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html"""
+    client = emulator.client(service, emulator.user())
+    model, allowed = client.meta.service_model, []
+    for operation in model.operation_names:
+        shape = model.operation_model(operation).input_shape
+        try:
+            getattr(client, xform_name(operation))(**(smallest(shape) if shape else {}))
+            allowed.append(operation)
+        except ClientError as error:
+            if not DENIAL.search(error.response["Error"]["Code"]):
+                allowed.append(f"{operation}: {error.response['Error']['Code']}")
+        except (BotoCoreError, TypeError):
+            continue  # a stream or an address in the host name: not sent as an ordinary call
+    assert allowed == []
