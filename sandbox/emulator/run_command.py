@@ -231,8 +231,10 @@ class RunCommand:
         """Hand the script to the instance's agent, as a file that is executed (so `#!` is honoured)."""
         home = self._agents.home(instance_id)
         folder = home / "var" / "lib" / "amazon" / "ssm" / command_id / step.name
-        record = ec2._instances[instance_id]
         try:
+            if not self._agents.alive(instance_id):
+                raise DockerError("its agent has ended")
+            record = ec2._instances[instance_id]
             folder.mkdir(parents=True, exist_ok=True)
             script = folder / "_script.sh"
             script.write_text(step.script)
@@ -252,7 +254,7 @@ class RunCommand:
                 },
                 None,
             )
-        except (DockerError, OSError) as error:  # the instance ended meanwhile
+        except (DockerError, OSError, KeyError) as error:  # the instance ended meanwhile
             return {"outcome": "Failed", "code": -1, "stdout": "", "stderr": f"the instance is gone: {error}"}
 
     def _roll_up(self, record: Data) -> None:

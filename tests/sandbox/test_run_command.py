@@ -178,6 +178,20 @@ def test_an_instance_whose_role_lacks_the_agents_permission_is_not_managed(fleet
     assert instance not in {each["InstanceId"] for each in known}
 
 
+def test_a_command_on_an_instance_that_ends_meanwhile_fails(fleet: Fleet) -> None:
+    """https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html"""
+    (instance,) = fleet.in_service(fleet.group(fleet.profile()), 1)
+    sent = fleet.ssm.send_command(
+        InstanceIds=[instance],
+        DocumentName="AWS-RunShellScript",
+        Parameters={"commands": ["touch $HOME/begun; sleep 600"]},
+    )
+    begun = fleet.emulator.settings.root / "instances" / instance / "begun"
+    fleet.emulator.wait_for(begun.exists, what="the start of the script")
+    fleet.ec2.terminate_instances(InstanceIds=[instance])
+    assert fleet.invocation(sent["Command"]["CommandId"], instance)["Status"] in ("Failed", "Cancelled")
+
+
 def test_what_the_sandbox_cannot_do_is_refused(fleet: Fleet, pair: list[str]) -> None:
     with pytest.raises(ClientError, match="OutputS3BucketName is not supported"):
         fleet.ssm.send_command(
