@@ -1,6 +1,7 @@
 """Private addresses of instances, out of their subnet."""
 
 import ipaddress
+import socket
 
 # AWS keeps the first four addresses of a subnet and its last one:
 # https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
@@ -19,3 +20,14 @@ def free_address(cidr: str, taken: set[str]) -> str:
         if address not in taken:
             return address
     raise ValueError(f"subnet {cidr} has no free address")
+
+
+def bindable(address: str, port: int) -> bool:
+    """Whether an instance could listen there: another sandbox on this machine may hold the address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

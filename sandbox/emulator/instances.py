@@ -11,9 +11,10 @@ from typing import Any
 
 from ministack.services import ec2, iam
 
-from sandbox.compute.addresses import free_address
+from sandbox.compute.addresses import bindable, free_address
 from sandbox.compute.agents import Agents
 from sandbox.compute.instance_types import TYPES
+from sandbox.compute.metadata import PORT
 from sandbox.emulator.context import Context, replace, seam
 
 log = logging.getLogger("sandbox.instances")
@@ -41,7 +42,11 @@ def install_addresses() -> None:
                         for each in ec2._instances.values()
                         if each is not record and each["State"]["Name"] not in ("terminated", "shutting-down")
                     }
-                    record["PrivateIpAddress"] = free_address(cidr, taken)
+                    address = free_address(cidr, taken)
+                    while ipaddress.ip_address(address).is_loopback and not bindable(address, PORT):
+                        taken.add(address)
+                        address = free_address(cidr, taken)
+                    record["PrivateIpAddress"] = address
                     dashed = record["PrivateIpAddress"].replace(".", "-")
                     record["PrivateDnsName"] = f"ip-{dashed}.{ec2.get_region()}.compute.internal"
                 record["Placement"]["AvailabilityZone"] = (

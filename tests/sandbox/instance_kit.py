@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from typing import Any
@@ -112,7 +111,3 @@ class Fleet:
             if not found["Reservations"]:
                 return
             time.sleep(0.1)
-
-
-def parsed(text: str) -> Any:
-    return json.loads(text)
