@@ -30,9 +30,13 @@ def run(settings: SandboxSettings, name: str, command: Sequence[str], variables:
     Raises:
         InstallationError: it did not exit with 0.
     """
-    log = settings.logs / f"{name}.log"
+    # Not among the logs of the sandbox's processes, which `up` sets aside while the synthesis may be running.
+    log = settings.root / "cdk" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    clean["PATH"] = (
+        f"{Path(sys.executable).parent}:{clean.get('PATH', '')}"  # cdk.json runs the app's python3
+    )
     with log.open("ab") as output:
         code = subprocess.run(
             command,
