@@ -25,22 +25,14 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+
+from config.explanation import UnfitError, explain
 
 DIRECTORY = Path(__file__).parent
 
 
 class ConfigurationError(Exception):
     """The configuration cannot be used; the message names the file, the field, its value and the way out."""
-
-
-class UnfitError(ValueError):
-    """A field does not go with another one. `field` is relative to the table in which both stand."""
-
-    def __init__(self, field: str, value: object, problem: str) -> None:
-        super().__init__(problem)
-        self.field = field
-        self.value = value
 
 
 def _network(value: str) -> str:
@@ -92,7 +84,9 @@ class Network(Table):
     def _subnets_fit(self) -> Self:
         whole = IPv4Network(self.cidr)
         if not 16 <= whole.prefixlen <= 28:
-            raise UnfitError("cidr", self.cidr, "is no /16 to /28, and a VPC can be nothing else; choose one of that size")
+            raise UnfitError(
+                "cidr", self.cidr, "is no /16 to /28, and a VPC can be nothing else; choose one of that size"
+            )
         seen: list[IPv4Network] = []
         for field, subnets in (
             ("public_subnets", self.public_subnets),
@@ -362,53 +356,10 @@ def load(environment: str, directory: Path = DIRECTORY) -> Configuration:
     try:
         configuration = Configuration.model_validate(raw)
     except ValidationError as error:
-        raise ConfigurationError(f"{shown}: {_explain(error, raw)}") from None
+        raise ConfigurationError(f"{shown}: {explain(error, raw, Configuration)}") from None
     if configuration.environment != environment:
         raise ConfigurationError(
             f"{shown}: environment is {configuration.environment!r}: the file's name says {environment!r}; "
             "make them equal"
         )
     return configuration
-
-
-def _explain(error: ValidationError, raw: dict[str, Any]) -> str:
-    """The first problem in words. A misspelt key comes first: it also makes the right one 'missing'."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    location = [str(part) for part in problem["loc"] if part != "[key]"]
-    match problem["type"]:
-        case "extra_forbidden":
-            return _unknown_key(location)
-        case "missing":
-            table = ".".join(location[:-1])
-            return f"{'.'.join(location)} is missing; add it" + (f" to [{table}]" if table else "")
-    cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, UnfitError):
-        return f"{'.'.join([*location, cause.field])} is {cause.value!r}: it {cause}"
-    return f"{'.'.join(location)} is {_shown(problem, raw)}: {_reason(problem, cause)}"
-
-
-def _unknown_key(location: list[str]) -> str:
-    table: type[BaseModel] = Configuration
-    for part in location[:-1]:
-        inner = table.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        table = inner
-    known = sorted(table.model_fields)
-    near = difflib.get_close_matches(location[-1], known, 1)
-    way_out = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
-    return f"{'.'.join(location)} is not a known key; {way_out}"
-
-
-def _shown(problem: ErrorDetails, raw: dict[str, Any]) -> str:
-    value = problem["input"]
-    return "the whole file" if value is raw else repr(value)
-
-
-def _reason(problem: ErrorDetails, cause: object) -> str:
-    if isinstance(cause, ValueError):
-        return f"it {cause}"
-    if problem["type"] == "string_pattern_mismatch":
-        return f"it must match {problem['ctx']['pattern']}"
-    return problem["msg"].replace("Input should", "it must").replace("Value should", "it must")

@@ -193,7 +193,9 @@ def test_an_environment_is_never_taken_for_a_path(name):
             "window.zone is 'Asia/Soul': it is not a time zone",
             id="an unknown time zone",
         ),
-        pytest.param('start = "02:00"', 'start = "2am"', "window.start is '2am': it must match", id="a bad time"),
+        pytest.param(
+            'start = "02:00"', 'start = "2am"', "window.start is '2am': it must match", id="a bad time"
+        ),
         pytest.param(
             "first_port = 8000",
             "first_port = 8000\ntest_listener_port = 443",
@@ -201,12 +203,15 @@ def test_an_environment_is_never_taken_for_a_path(name):
             id="one port for both listeners",
         ),
         pytest.param(
-            'account = "111122223333"', 'account = "1111"', "account is '1111': it must match", id="a bad account"
+            'account = "111122223333"',
+            'account = "1111"',
+            "account is '1111': it must match",
+            id="a bad account",
         ),
         pytest.param(
             'NODE_ENV = "staging"',
-            "NODE_ENV = \"it's\"",
-            "release.settings.NODE_ENV is \"it's\": it holds a quote",
+            'NODE_ENV = "it\'s"',
+            'release.settings.NODE_ENV is "it\'s": it holds a quote',
             id="a setting that would leave its quotes",
         ),
         pytest.param(
@@ -243,7 +248,9 @@ def test_more_instances_than_addresses_are_refused(tmp_path):
     text = text.replace('["10.1.10.0/24", "10.1.11.0/24"]', '["10.1.10.0/29", "10.1.10.8/29"]')
     text = text.replace("instances_per_colour = 3", "instances_per_colour = 4")
     (tmp_path / "staging.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match=r"instances_per_colour is 4: it needs 8 addresses .* hold 6"):
+    with pytest.raises(
+        ConfigurationError, match=r"instances_per_colour is 4: it needs 8 addresses .* hold 6"
+    ):
         load("staging", tmp_path)
 
 
