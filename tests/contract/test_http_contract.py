@@ -122,12 +122,12 @@ def test_another_names_certificate_is_not_accepted(authority: pki.Authority, pro
 
 
 def test_an_unknown_authoritys_certificate_is_not_accepted(
-    port: int, probe: BalancerHttp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pki.Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with pytest.raises(NotReachableError, match="certificate"):
-        probe.request("GET", port, "/")
+        BalancerHttp("127.0.0.1", DOMAIN).request("GET", port, "/")
 
 
 def test_nobody_there_is_worth_another_try(probe: BalancerHttp) -> None:
