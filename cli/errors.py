@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the `cutover` command exits with. Documented in docs/cli.md; scripts rely on it."""
+    """What the `cutover` command exits with. Documented in the README; scripts rely on it."""
 
     OK = 0
     FAILED = 1  # the deployment or rollback was started and did not succeed

@@ -1,6 +1,7 @@
 """Edges of the histogram that a property would not name."""
 
 import pytest
+
 from cutover.domain.histogram import Histogram
 
 
