@@ -24,7 +24,7 @@ from sandbox import identities, installation, processes
 from sandbox.demo.measurements import rollback_figures, swap_figures
 from sandbox.demo.narrator import Narrator, summary
 from sandbox.demo.users import Users
-from sandbox.settings import SandboxSettings, default_root
+from sandbox.settings import SandboxSettings, SettingsError, default_root
 
 RATE, USERS, PATH = 500, 200, "/api/health"  # requests a second, keep-alive connections, what they ask for
 MINUTE_SECONDS = 1.0  # alarms count a second as a minute here, so that 5 bad minutes pass in 5 s
@@ -68,6 +68,8 @@ class Demo:
 
     def _install(self) -> None:
         self._tell.heading("1. A sandbox AWS on this machine, and the control plane in it")
+        # The folder is the sandbox's own before anything else writes into it: `up` takes no other.
+        SandboxSettings.load(self._root).save()
         with ThreadPoolExecutor(1) as side:
             synthesis = side.submit(installation.synthesise, self._settings)
             with self._tell.step("sandbox up (IAM enforced)"):
@@ -202,7 +204,14 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\ninterrupted; ending the sandbox")
         code = 130
-    except (DemoError, installation.InstallationError, UserError, RuntimeError, ValueError) as error:
+    except (
+        DemoError,
+        installation.InstallationError,
+        UserError,
+        SettingsError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         console.print("\n[bold red]the demo failed:[/] ", end="")
         console.print(str(error), markup=False)
     finally:
