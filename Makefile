@@ -55,20 +55,20 @@ check: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest -q tests/unit tests/properties tests/contract -n 2
+	$(BIN)/pytest -q tests/unit tests/properties -n 2
 
 infra: install
 	$(BIN)/pytest -q tests/infra
 
 sandbox-tests: install
-	$(BIN)/pytest -q tests/sandbox
+	$(BIN)/pytest -q tests/contract tests/sandbox
 
 e2e: install
 	$(BIN)/pytest -q tests/e2e
 
 test: check
-	$(BIN)/pytest tests/unit tests/properties tests/contract tests/infra -n 2 -q
-	$(BIN)/pytest tests/sandbox -q
+	$(BIN)/pytest tests/unit tests/properties tests/infra -n 2 -q
+	$(BIN)/pytest tests/contract tests/sandbox -q
 	$(BIN)/pytest tests/e2e -q
 	$(BIN)/pytest tests/demo -q
 

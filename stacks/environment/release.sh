@@ -113,6 +113,8 @@ compose() {
 up() {
   if ! compose up -d --wait --wait-timeout "$WAIT_SECONDS" --remove-orphans; then
     compose ps --all || true
+    # The last words of each container, which are nowhere else.
+    compose logs --tail 5 >&2 || true
     fail "the containers of $VERSION did not become healthy within $WAIT_SECONDS s"
   fi
 }
