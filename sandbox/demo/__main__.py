@@ -191,7 +191,9 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 def main() -> int:
     """Run the demo; 0 when it showed everything it promises."""
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    # A pipe has no width of its own; the summary needs 100 columns to stay on one line a figure.
+    width = None if sys.stdout.isatty() else 100
+    console = Console(highlight=False, soft_wrap=True, emoji=False, width=width)
     root = default_root()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # the caller's own account has no part in this
