@@ -1,8 +1,7 @@
 """The service through its balancer, as a client outside sees it.
 
 Connects to the balancer's address, and asks for (Host, SNI, certificate) the service's domain: DNS may not
-point
-there yet, and never does to the test listener.
+point there yet, and never does to the test listener.
 """
 
 from __future__ import annotations

@@ -59,10 +59,8 @@ def plan_colours(weights: Weights, released: Colour | None) -> ColourPlan | None
     """Where the next release goes; None when the listener splits its traffic and nobody can say.
 
     `released` is the colour that the journal believes live, None before the first deployment. A first
-    deployment
-    also releases on the colour without weight: the listener sends its (failing) requests to the other one,
-    and
-    moving them is the same swap as ever.
+    deployment also releases on the colour without weight: the listener sends its (failing) requests to the
+    other one, and moving them is the same swap as ever.
     """
     carrying = weights.only
     if carrying is None:

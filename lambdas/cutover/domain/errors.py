@@ -1,5 +1,4 @@
-"""Every error that Cutover raises on purpose. Lambda reports the class's name, and the state machine matches
-it.
+"""Every error that Cutover raises on purpose; Lambda reports the class's name, the state machine matches it.
 
 CutoverError
 ├── TransientError      the state machine tries again

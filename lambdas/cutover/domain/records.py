@@ -1,8 +1,7 @@
 """What the journal remembers: its keys, and the records that steps decide by.
 
 Items travel as plain JSON (texts, numbers, lists, maps); a record's dataclass names the fields that matter,
-and
-`read`/`item` are the only places where the two meet.
+and `read`/`item` are the only places where the two meet.
 """
 
 from __future__ import annotations
@@ -99,8 +98,7 @@ class Live:
     """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
-    later
-    one was taken back; previous_* then name the one that failed.
+    later one was taken back; previous_* then name the one that failed.
     """
 
     deployment: str

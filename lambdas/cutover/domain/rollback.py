@@ -1,11 +1,8 @@
-"""Whether to send the traffic back to the previous colour. Pure: what was read goes in, an action and a
-reason come out.
+"""Whether to send the traffic back to the previous colour: an action and a reason from what was read.
 
 Three ask: an alarm (requirement D1), the deployment's own failure, and a person (D3). The listener's weights
-say
-what is live; the journal says which release that is and how long it is watched; target health says whether
-the
-other colour can serve at all. With the journal unreadable, weights and health decide alone.
+say what is live; the journal says which release that is and how long it is watched; target health says
+whether the other colour can serve at all. With the journal unreadable, weights and health decide alone.
 """
 
 from __future__ import annotations
@@ -90,8 +87,8 @@ def _already_settled(situation: Situation) -> Decision | None:
     if live is not None and live.colour is failing:
         return _settled_release(situation, live)
     # The traffic is on `failing`, and the journal can't be read or does not know it: a swap that was cut
-    # short looks
-    # like this. With a journal that was read and holds no release at all, an alarm is about nothing.
+    # short looks like this. With a journal that was read and holds no release at all, an alarm is about
+    # nothing.
     if live is None and situation.journal_readable and situation.trigger is Trigger.ALARM:
         return Decision(Action.IGNORE, "no release is live")
     return None

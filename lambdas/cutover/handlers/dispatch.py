@@ -21,8 +21,7 @@ def dispatch(
     event: Mapping[str, Any], actions: Mapping[str, Action], default: str | None = None
 ) -> dict[str, Any]:
     """The answer of the action that the event names. Errors of ours are logged as one line and raised on:
-    their
-    class's name is what the state machine matches."""
+    their class's name is what the state machine matches."""
     name = str(event.get("action") or default)
     deployment = (event.get("deployment") or {}).get("id")
     about: dict[str, Any] = {"action": name, "deployment": deployment}

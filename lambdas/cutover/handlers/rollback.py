@@ -1,8 +1,7 @@
 """The rollback function: an alarm's event, the deployment's own failure, or a person's command.
 
 Nothing is imported here that the way to the listener does not need: boto3 and the standard library. Clients
-for
-what comes afterwards are made afterwards.
+for what comes afterwards are made afterwards.
 """
 
 from __future__ import annotations

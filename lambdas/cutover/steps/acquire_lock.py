@@ -30,8 +30,7 @@ def acquire_lock(
     """`execution` is the state machine's context object: Id (an ARN) and Name.
 
     A second attempt finds its own lock and record. Raises LockHeldError while another deployment runs; a
-    holder
-    whose execution has ended is taken over from, and its record closed as ABANDONED.
+    holder whose execution has ended is taken over from, and its record closed as ABANDONED.
     """
     wanted = read_input(raw_input, environment)
     deployment = read_id(execution.get("Name"))

@@ -1,8 +1,7 @@
 """The application's queries use their indexes and are quick (requirement C6b).
 
 An index is wanted for a query: equality on its ascending fields, newest first by its descending one. That
-query is
-asked with the values of a document that is there, so that it finds something.
+query is asked with the values of a document that is there, so that it finds something.
 """
 
 from __future__ import annotations

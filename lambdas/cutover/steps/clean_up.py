@@ -1,5 +1,4 @@
-"""What a rollback sees to once the traffic is back: record, execution, test listener, containers, lock,
-bus."""
+"""What a rollback sees to once the traffic is back: record, execution, containers, lock, bus."""
 
 from __future__ import annotations
 
@@ -35,8 +34,7 @@ Value = TypeVar("Value")
 
 class World(Protocol):
     """All that a rollback may need. Each is made when it is first asked for: the way to the listener waits
-    for
-    none of the others."""
+    for none of the others."""
 
     @property
     def journal(self) -> Journal: ...
@@ -58,8 +56,7 @@ class World(Protocol):
 @dataclass(frozen=True)
 class Aftermath:
     """Why, for whom and from where. `live` is the release that was left, None when the journal did not know
-    it;
-    `record` is its deployment's, read later when it was not at hand."""
+    it; `record` is its deployment's, read later when it was not at hand."""
 
     trigger: Trigger
     name: str

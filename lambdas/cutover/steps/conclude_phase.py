@@ -23,8 +23,7 @@ def conclude_phase(
     clock: Clock,
 ) -> dict[str, Any]:
     """Returns {phase, verdict, gates}. Raises GateFailedError naming every closed gate; a phase with no gate
-    at
-    all is closed too, for nobody looked.
+    at all is closed too, for nobody looked.
 
     `gates` may be a single gate: JSONata makes no difference between a list of one and the one.
     """

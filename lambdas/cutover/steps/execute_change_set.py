@@ -41,8 +41,7 @@ def look_at_stack(
 
     The change set is asked before the stack, whose status is for a moment still that of the operation before.
     Settled also means that both colours' Auto Scaling groups have the instances that they want:
-    CloudFormation
-    does not wait for those.
+    CloudFormation does not wait for those.
     """
     found = change_sets.find(change_set_name(deployment))
     if found is not None and found.execution_status in UNDER_WAY:

@@ -1,5 +1,4 @@
-"""Account, indexes and seed data of the environment's database (requirements C2a to C2c). What is there
-stays."""
+"""Account, indexes and seed data of the database (requirements C2a to C2c). What is there stays."""
 
 from __future__ import annotations
 
@@ -27,8 +26,7 @@ def migrate(
     """{gates}. `application` and `smoke` are secrets: username/password, email/password.
 
     The account is made (or given its present password again), the missing indexes are built in the
-    background, the
-    missing documents are inserted. Nothing is dropped and nothing overwritten.
+    background, the missing documents are inserted. Nothing is dropped and nothing overwritten.
     """
     name = application["username"]
     done = database.ensure_user(name, application["password"])
@@ -74,9 +72,8 @@ def _seed(
 
 
 def _filled(document: Mapping[str, Any], smoke: Mapping[str, str]) -> Mapping[str, Any]:
-    """A field {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"} becomes that password's hash, and the
-    account gets
-    the secret's e-mail address, with which the smoke tests log in."""
+    """A field {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"} becomes that password's hash, and the account
+    gets the secret's e-mail address, with which the smoke tests log in."""
     filled = dict(document)
     for field, value in document.items():
         if not isinstance(value, Mapping) or "from_secret" not in value:

@@ -38,8 +38,7 @@ def make_plan(
     clock: Clock,
 ) -> dict[str, Any]:
     """Raises OutsideWindowError, ImageNotFoundError, SourceNotFoundError, or MisconfiguredError for a
-    listener whose
-    traffic is split, so that nobody could say which colour is idle.
+    listener whose traffic is split, so that nobody could say which colour is idle.
     """
     window = _window(deployment, configuration, clock)
     image, source = _image(deployment, registry), _source(deployment, sources)

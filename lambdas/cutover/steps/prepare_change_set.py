@@ -46,12 +46,10 @@ def prepare_change_set(
     deployment: Deployment, *, stacks: Stacks, change_sets: ChangeSets, balancer: LoadBalancer
 ) -> dict[str, Any]:
     """{status: ready | preparing, change_set}. Every attempt looks first and creates only what is not there,
-    so it
-    serves as the first call and as the look afterwards.
+    so it serves as the first call and as the look afterwards.
 
     The stack may not exist, or be in review (left by a plan of a first deployment), or be busy with an
-    operation
-    that an abandoned deployment began: that one is waited for.
+    operation that an abandoned deployment began: that one is waited for.
     """
     name = change_set_name(deployment)
     stack = stacks.stack()

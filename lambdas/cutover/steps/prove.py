@@ -20,8 +20,7 @@ LONGEST_SECONDS = 90.0
 
 def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) -> dict[str, Any]:
     """{first_answer_at, answers, tries}: the first of the N answers in a row. Each is asked for on a
-    connection of
-    its own, so that the balancer decides anew.
+    connection of its own, so that the balancer decides anew.
 
     Raises DataPlaneNotProvedError after LONGEST_SECONDS, with the last thing that was seen instead.
     """

@@ -37,8 +37,7 @@ def start_release(
     clock: Clock,
 ) -> dict[str, Any]:
     """{status: waiting, command}. The record says what stands on the colour before anything is sent, so that
-    a
-    rollback always knows what to stop. A second attempt finds the first command.
+    a rollback always knows what to stop. A second attempt finds the first command.
 
     The command is None while an instance has not reported to Systems Manager yet: looking again then sends
     it.
@@ -87,8 +86,7 @@ def look_at_release(
     """{status: waiting | healthy, found, gates when healthy}.
 
     Raises ReleaseFailedError with the script's last lines, or UnhealthyTargetsError when the script ended
-    well
-    but the balancer does not find the targets healthy in time.
+    well but the balancer does not find the targets healthy in time.
     """
     record = journal.read(deployment.key) or {}
     command = record.get("command_id")

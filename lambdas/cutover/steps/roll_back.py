@@ -1,10 +1,8 @@
 """Send the traffic back to the previous colour, and only then see to everything else.
 
-The way to the one change of the listener is as short as it can be: three reads side by side, a pure
-decision, the
-change. What follows (the record, the execution, the containers, the lock, the bus) may fail piece by piece:
-each
-failure is recorded and told, and none undoes the change.
+The way to the one change of the listener is as short as it can be: three reads side by side, a pure decision,
+the change. What follows (the record, the execution, the containers, the lock, the bus) may fail piece by
+piece: each failure is recorded and told, and none undoes the change.
 """
 
 from __future__ import annotations

@@ -46,8 +46,7 @@ def swap(
     clock: Clock,
 ) -> dict[str, Any]:
     """{modified_at, colour, previous_colour}. Killed anywhere and run again, it converges: the weights are
-    set to
-    what they should be, the LIVE record names this deployment and the release before it, once.
+    set to what they should be, the LIVE record names this deployment and the release before it, once.
 
     Raises UnhealthyTargetsError, with the traffic untouched, when the colour has no healthy target.
     """

@@ -1,5 +1,4 @@
-"""Look at the live release while it bakes. The alarms roll back by themselves; this is for when they do
-not."""
+"""Look at the live release while it bakes. Alarms roll back by themselves; this is for when they do not."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ from cutover.ports import Alarms, Clock, Journal, LoadBalancer
 from cutover.steps.records import read_live
 
 # How long an alarm may stand before it is plain that its event did not do its work: one that was in ALARM
-# before
-# the swap sends none, and its metrics need a minute or two to see the new traffic.
+# before the swap sends none, and its metrics need a minute or two to see the new traffic.
 GRACE = timedelta(seconds=180)
 
 
@@ -32,8 +30,7 @@ def watch(
     clock: Clock,
 ) -> dict[str, Any]:
     """{healthy, total, alarms}. Raises GateFailedError when the release was taken back or an alarm stands
-    unheard,
-    UnhealthyTargetsError when no target of the live colour is healthy.
+    unheard, UnhealthyTargetsError when no target of the live colour is healthy.
     """
     live = read_live(journal)
     if live is None or live.deployment != deployment.id:
