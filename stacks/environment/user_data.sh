@@ -12,14 +12,6 @@ snap list amazon-ssm-agent > /dev/null 2>&1 || snap install amazon-ssm-agent --c
 snap start --enable amazon-ssm-agent
 systemctl enable --now docker
 
-# DocumentDB's certificates are signed by Amazon's own authority, which no distribution knows.
-curl --fail --silent --show-error --retry 5 --output-dir /tmp --remote-name \
-  https://truststore.pki.rds.amazonaws.com/@REGION@/@REGION@-bundle.pem
-mkdir -p /usr/local/share/ca-certificates/rds
-csplit --quiet --elide-empty-files --prefix=/usr/local/share/ca-certificates/rds/ca- --suffix-format='%03d.crt' \
-  /tmp/@REGION@-bundle.pem '/-----BEGIN CERTIFICATE-----/' '{*}'
-update-ca-certificates
-
 curl --fail --silent --show-error --retry 5 --output /tmp/amazon-cloudwatch-agent.deb \
   https://amazoncloudwatch-agent-@REGION@.s3.@REGION@.amazonaws.com/ubuntu/amd64/latest/amazon-cloudwatch-agent.deb
 dpkg --install /tmp/amazon-cloudwatch-agent.deb

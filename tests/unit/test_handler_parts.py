@@ -48,19 +48,6 @@ def test_a_port_that_is_none_is_named() -> None:
         read_variables(probe.Variables, {**PROBING, "LISTENER_PORT": "https"})
 
 
-def test_what_may_be_left_out_has_a_default() -> None:
-    given = {
-        "CUTOVER_ENVIRONMENT": "sandbox",
-        "ADMIN_SECRET": "a",
-        "APPLICATION_SECRET": "b",
-        "SMOKE_SECRET": "c",
-        "DATABASE_ENDPOINT": "d",
-        "DATABASE_PORT": "27017",
-        "DATABASE_NAME": "e",
-    }
-    assert read_variables(database.Variables, given).database_ca_file is None
-
-
 def test_an_action_that_nobody_knows_is_named_with_the_known_ones() -> None:
     with pytest.raises(InvalidInputError, match=r"'destroy'.*prepare, prepared, execute"):
         dispatch({"action": "destroy"}, provision.ACTIONS)

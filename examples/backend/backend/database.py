@@ -10,9 +10,16 @@ from pymongo.monitoring import ConnectionPoolListener
 
 from backend.metrics import Metrics
 from backend.settings import Settings
+from backend.trust import database_trust
 
 CONNECT_MILLISECONDS = 3_000
 QUEUE_MILLISECONDS = 2_000
+
+
+def _trust(url: str) -> dict[str, str]:
+    """The CA file for a connection over TLS; a URL that names its own keeps it."""
+    over_tls = "tls=true" in url or "ssl=true" in url
+    return {"tlsCAFile": database_trust()} if over_tls and "tlsCAFile=" not in url else {}
 
 
 class PoolWatch(ConnectionPoolListener):
@@ -78,6 +85,7 @@ class Database:
             tz_aware=True,
             appname=f"{settings.instance_id}/{settings.release_version}"[:128],
             event_listeners=[self.pool],
+            **_trust(settings.mongo_url),
         )
         # Users read what they have just written, and lists are cached: a replica that lags would show.
         self._database = self._client.get_database(

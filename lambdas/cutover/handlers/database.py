@@ -10,6 +10,7 @@ from typing import Any
 from cutover.adapters.aws import client
 from cutover.adapters.control import SecretsStore
 from cutover.adapters.mongo import MongoDatabase, connect
+from cutover.adapters.trust import database_trust
 from cutover.domain.errors import MisconfiguredError
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.migrations import seed, wanted_indexes
@@ -21,15 +22,12 @@ from cutover.steps.migrate import migrate
 
 @dataclass(frozen=True, kw_only=True)
 class Variables(Common):
-    """`database_ca_file`: the path of a CA bundle; without it the system's trust store holds."""
-
     admin_secret: str
     application_secret: str
     smoke_secret: str
     database_endpoint: str
     database_port: int
     database_name: str
-    database_ca_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def wiring() -> Wiring:
         variables.database_port,
         admin["username"],
         admin["password"],
-        variables.database_ca_file,
+        database_trust(),
     )
     return Wiring(variables, secrets, MongoDatabase(connection, variables.database_name))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from cutover.domain.errors import MisconfiguredError
@@ -28,19 +28,13 @@ class Journalling(Variables):
 
 
 def read_variables(kind: type[Kind], environment: Mapping[str, str] = os.environ) -> Kind:
-    """Raises MisconfiguredError for the first variable that is missing, empty, or not the number it should
-    be."""
+    """Raises MisconfiguredError for the first variable that is missing, empty or not the wanted number."""
     values: dict[str, Any] = {}
     for field in fields(kind):
         name = field.name.upper()
         text = environment.get(name, "")
         if not text:
-            if field.default is MISSING:
-                raise MisconfiguredError(
-                    f"{name}: the function's environment lacks it; deploy the stacks again"
-                )
-            values[field.name] = field.default
-            continue
+            raise MisconfiguredError(f"{name}: the function's environment lacks it; deploy the stacks again")
         try:
             values[field.name] = int(text) if field.type == "int" else text
         except ValueError as error:
