@@ -42,7 +42,7 @@ def _show(environment: str, version: str, document: dict[str, Any]) -> None:
         if document.get(name) is not None:
             facts.add_row(name.replace("_", " "), _text(document[name]))
     out.print(facts)
-    changes = document.get("changes") or []
+    changes = (document.get("change_set") or {}).get("changes") or []
     if not changes:
         out.print("  infrastructure: nothing changes")
         return

@@ -40,7 +40,7 @@ def rollback(environment_name: str, reason: str, config_dir: Path | None, as_jso
     if as_json:
         print_json(document)
     elif document["action"] == "rolled_back":
-        out.print(f"[bold green]rolled back[/] {environment.name}: {document['reason']}")
+        out.print(f"[bold green]rolled back[/] {environment.name}: {document['cause']}; {document['reason']}")
     if document["action"] != "rolled_back":
         if as_json:
             raise SystemExit(ExitCode.REFUSED)

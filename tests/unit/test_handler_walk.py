@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -339,6 +340,23 @@ def test_a_swap_that_can_not_be_proved_is_taken_back(house: House) -> None:
     assert (house.live.version, house.live.rolled_back) == ("v1", True)
     assert house.record["status"] == "ROLLED_BACK"
     assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_a_guard_that_stands_already_is_waited_for_before_the_swap(house: House) -> None:
+    calm = house.alarms.alarms
+    house.alarms.alarms = [replace(a, state="ALARM") if a.name.endswith("-health") else a for a in calm]
+    calm_at = house.world.clock.now() + timedelta(seconds=90)
+
+    def advance() -> None:
+        House.advance(house)
+        if house.world.clock.now() > calm_at:
+            house.alarms.alarms = calm
+
+    house.advance = advance  # type: ignore[method-assign]
+    status, _ = house.another("d2").run(INPUT)
+
+    assert status == "SUCCEEDED"
+    assert datetime.fromisoformat(house.live.swapped_at) > calm_at
 
 
 def test_an_alarm_during_the_bake_takes_it_back_and_the_deployment_says_so(house: House) -> None:

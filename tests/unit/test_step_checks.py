@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,23 @@ def test_five_alarms_and_a_dashboard_guard_a_release() -> None:
     found = monitored(FakeAlarms(*guards()))
     assert len(found) == 6
     assert set(found.values()) == {"Pass"}
+
+
+def test_an_alarm_that_stands_already_guards_nothing() -> None:
+    """An alarm sends an event when it changes: one that is in ALARM before the swap has nothing left to say."""
+    first, *others = guards()
+    alarms = FakeAlarms(replace(first, state="ALARM"), *others)
+    answer = check_monitoring(DEPLOYMENT, ENVIRONMENT, Colour.GREEN, "dashboard", alarms=alarms)
+    assert not answer["quiet"]
+    assert verdicts(answer)[f"Alarm {first.name}"] == "Fail"
+    assert list(verdicts(answer).values()).count("Fail") == 1
+
+
+def test_alarms_without_data_are_quiet() -> None:
+    alarms = FakeAlarms(*(replace(alarm, state="INSUFFICIENT_DATA") for alarm in guards()))
+    answer = check_monitoring(DEPLOYMENT, ENVIRONMENT, Colour.GREEN, "dashboard", alarms=alarms)
+    assert answer["quiet"]
+    assert set(verdicts(answer).values()) == {"Pass"}
 
 
 def test_a_missing_alarm_closes_its_gate() -> None:

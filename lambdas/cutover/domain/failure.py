@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# The Cause field of a Fail state holds 32,768 characters, the journal's item 400 KB; a person reads a few
-# lines.
+# The Cause field of a Fail state holds 32,768 characters, the journal's item 400 KB; people read a few lines.
 MOST_CHARACTERS = 4000
 
 
@@ -54,7 +53,8 @@ def _build(build: Mapping[str, Any]) -> str:
         for phase in failed
         for context in phase.get("Contexts") or []
     ]
-    log = (build.get("Logs") or {}).get("DeepLink")
+    logs = build.get("Logs") or {}
+    log = logs.get("DeepLink") or " ".join(filter(None, (logs.get("GroupName"), logs.get("StreamName"))))
     told = "; ".join(words) or f"it ended {build.get('BuildStatus')}"
     return f"build {build.get('Id')}: {told}" + (f"; its log: {log}" if log else "")
 

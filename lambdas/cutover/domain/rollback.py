@@ -72,10 +72,10 @@ def decide(situation: Situation) -> Decision:
     if health.share < share:
         return Decision(
             Action.GO,
-            f"{to} is weak ({health}), but {situation.failing} is failing and there is no third",
+            f"{to} is weak ({health}), but {situation.failing} is to be left and there is no third",
             to,
         )
-    return Decision(Action.GO, f"{situation.failing} is failing and {to} is sound ({health})", to)
+    return Decision(Action.GO, f"the traffic goes back to {to} ({health})", to)
 
 
 def _already_settled(situation: Situation) -> Decision | None:

@@ -1,4 +1,9 @@
-"""The alarms that will guard the new release, and the dashboard that shows it, are there (requirement C4)."""
+"""The alarms that will guard the new release, and the dashboard that shows it, are there (requirement C4).
+
+An alarm guards only if it is not in ALARM already: EventBridge hears of changes of state, so that one which
+stands when the release takes the traffic would say nothing when the release fails.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
+"""
 
 from __future__ import annotations
 
@@ -13,21 +18,24 @@ from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.records import Deployment
 from cutover.ports import Alarm, Alarms
 
+STANDING = "ALARM"
 ALARMS, DASHBOARD = Subject("D1", Persona.RELIABILITY), Subject("C4b", Persona.RELIABILITY)
 
 
 def check_monitoring(
     deployment: Deployment, environment: Environment, colour: Colour, dashboard: str, *, alarms: Alarms
 ) -> dict[str, Any]:
+    """{gates, quiet}; `quiet` when none of the alarms is in ALARM, so that the wait for them can end."""
     names = alarm_names(deployment.environment, colour)
     found = {alarm.name: alarm for alarm in alarms.find(names)}
     gates = [_alarm(name, found.get(name), environment, colour) for name in names]
     gates.append(_dashboard(dashboard, alarms.dashboard(dashboard)))
-    return {"gates": [gate.as_json() for gate in gates]}
+    quiet = not any(alarm.state == STANDING for alarm in found.values())
+    return {"gates": [gate.as_json() for gate in gates], "quiet": quiet}
 
 
 def _alarm(name: str, alarm: Alarm | None, environment: Environment, colour: Colour) -> Gate:
-    title, wanted = f"Alarm {name}", f"guards {colour} and knows where to roll back to"
+    title, wanted = f"Alarm {name}", f"guards {colour}, knows where to roll back to, and is not in ALARM yet"
     if alarm is None:
         return ALARMS.judge(title, False, found="there is none", wanted=wanted)
     try:
@@ -36,7 +44,7 @@ def _alarm(name: str, alarm: Alarm | None, environment: Environment, colour: Col
         return ALARMS.judge(title, False, found=str(error), wanted=wanted)
     right = note.colour is colour and note.targets == environment.targets
     found = f"guards {note.colour}, {alarm.state}" + ("" if right else ", with another environment's targets")
-    return ALARMS.judge(title, right, found=found, wanted=wanted)
+    return ALARMS.judge(title, right and alarm.state != STANDING, found=found, wanted=wanted)
 
 
 def _dashboard(name: str, body: str | None) -> Gate:
