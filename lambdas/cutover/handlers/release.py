@@ -1,4 +1,4 @@
-"""The release function: the image's digest, the command on the idle colour, and the targets' health."""
+"""The release function: an image's digest and scan, the command on the idle colour, the targets' health."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.find_image import find_image
 from cutover.steps.release import look_at_release, start_release
+from cutover.steps.scan import look_at_scan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,11 @@ def digest(event: Mapping[str, Any]) -> dict[str, Any]:
     return dict(find_image(str(event["tag"]), registry=wiring().registry))
 
 
+def scan(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return look_at_scan(str(event["image"]), str(event["since"]), registry=wired.registry, clock=wired.clock)
+
+
 def start(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return start_release(
@@ -84,7 +90,7 @@ def poll(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"digest": digest, "start": start, "poll": poll}
+ACTIONS = {"digest": digest, "scan": scan, "start": start, "poll": poll}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
