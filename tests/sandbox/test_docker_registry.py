@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.compute import toolchain
+from sandbox.compute.run_step import MACHINE_SETTINGS
 
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 PULL = (
@@ -39,7 +40,10 @@ class Machine:
     def docker(self, *words: str, stdin: str = "", status: int = 0) -> str:
         done = subprocess.run(
             [self.bin / "docker", *words], input=stdin, capture_output=True, text=True, check=False,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": self.emulator.settings.endpoint_url},
+            env={
+                **{name: value for name, value in os.environ.items() if MACHINE_SETTINGS.match(name)},
+                "HOME": str(self.home), "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": self.emulator.settings.endpoint_url,
+            },
         )  # fmt: skip
         assert done.returncode == status, done.stderr
         return done.stdout + done.stderr
