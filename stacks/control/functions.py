@@ -186,7 +186,11 @@ def _release(names: Names) -> FunctionSpec:
             *_send_command(names),
             Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
         ],
-        environment={"REPOSITORY": names.repository, "REPOSITORY_URI": names.repository_uri},
+        environment={
+            "REPOSITORY": names.repository,
+            "REPOSITORY_URI": names.repository_uri,
+            "RELEASE_DOCUMENT": names.release_document,
+        },
     )
 
 
