@@ -131,6 +131,18 @@ def test_pulling_needs_the_permissions_to_pull(
     assert name.partition(":")[0] in other.docker("images")
 
 
+def test_describing_a_repository_needs_the_right_on_that_one(repository: str, emulator: Any) -> None:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html"""
+    arn = f"arn:aws:ecr:ap-northeast-2:123456789012:repository/{repository}"
+    allowed = {**emulator.allow("ecr:DescribeRepositories"), "Resource": arn}
+    ecr = emulator.client("ecr", emulator.user(allowed))
+    (found,) = ecr.describe_repositories(repositoryNames=[repository])["repositories"]
+    assert found["imageTagMutability"] == "IMMUTABLE"
+    for asked in ({}, {"repositoryNames": [repository, "another"]}):
+        with pytest.raises(ClientError, match="not authorized to perform: ecr:DescribeRepositories"):
+            ecr.describe_repositories(**asked)
+
+
 def test_without_a_login_there_is_nothing(machine: Machine, repository: str) -> None:
     """https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html"""
     assert "no basic auth credentials" in machine.docker("pull", f"{REGISTRY}/{repository}:v1", status=1)
