@@ -148,6 +148,28 @@ class Instances(Protocol):
     def group(self, name: str) -> Group | None: ...
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A vulnerability of a package in an image. `severity` is the registry's word in capitals; `fixed` is the
+    version without it, or None when the registry tells none."""
+
+    id: str
+    severity: str
+    package: str
+    version: str
+    fixed: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageScan:
+    """A scan as the registry has it; `counts` of findings by severity, as the registry counts them."""
+
+    status: str
+    reason: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+
+
 class Registry(Protocol):
     """The image repository."""
 
@@ -156,6 +178,9 @@ class Registry(Protocol):
 
     def digest(self, *, tag: str | None = None, digest: str | None = None) -> str | None:
         """The digest of the image with that tag or digest; None when there is none."""
+
+    def scan(self, digest: str) -> ImageScan | None:
+        """The image's latest scan with all of its findings; None when it was never scanned."""
 
 
 class Sources(Protocol):

@@ -19,6 +19,7 @@ from ministack.services import autoscaling, ec2
 from ministack.services.cloudformation import provisioners
 
 from sandbox.compute.agents import Agents
+from sandbox.emulator import scaling_events
 from sandbox.emulator.context import Context, replace, seam
 from sandbox.emulator.instance_metrics import InstanceMetrics
 from sandbox.emulator.instances import Instances, install_addresses
@@ -100,10 +101,12 @@ class Groups:
                     self._context.client("ec2").terminate_instances(InstanceIds=[instance_id])
                     self._instances.reconcile()
                 group["Instances"].remove(member)
+                scaling_events.terminated(group, member)
         elif not running:  # terminated by hand, or its agent died: replaced, as an unhealthy instance is
             member["HealthStatus"] = "Unhealthy"
             self._deregister(group, member)
             group["Instances"].remove(member)
+            scaling_events.terminated(group, member)
         elif state == "Pending" and self._instances.agents.ready(instance_id):
             for arn in group.get("TargetGroupARNs") or []:
                 self._context.client("elbv2").register_targets(
@@ -111,6 +114,7 @@ class Groups:
                 )
             member["LifecycleState"] = "InService"
             member["InServiceSince"] = time.monotonic()
+            scaling_events.launched(group, member)
         elif state == "InService" and self._is_sick(group, member):
             log.warning("%s is unhealthy by its load balancer: it is replaced", instance_id)
             member.update(HealthStatus="Unhealthy", LifecycleState="Terminating")

@@ -69,6 +69,13 @@ def _auto_scaling(name: str, request: Request) -> list[str] | None:
     return [request.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group}")] if group else None
 
 
+def _repositories(name: str, request: Request) -> list[str] | None:
+    """The one action that names its repositories in a list; ministack knows the others."""
+    if name != "DescribeRepositories":
+        return None
+    return [request.arn("ecr", f"repository/{each}") for each in request.many("repositoryNames")]
+
+
 def _systems_manager(name: str, request: Request) -> list[str] | None:
     if name == "SendCommand":
         return [_document(request.one("DocumentName"), request), *command_instances(request)]
@@ -233,6 +240,7 @@ JUDGES: dict[str, Callable[[str, Request], list[str] | None]] = {
     "cloudwatch": _cloudwatch,
     "codebuild": _builds,
     "ec2": _ec2,
+    "ecr": _repositories,
     "elasticloadbalancing": _load_balancing,
     "events": _events,
     "iam": _identity,

@@ -33,6 +33,7 @@ ADDITIONS = (
     "run_command",
     "builds",
     "registry",
+    "image_scans",
     "databases",
     "metrics",
     "alarms",

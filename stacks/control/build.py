@@ -109,6 +109,7 @@ def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
                     "ecr:BatchGetImage",
                     "ecr:CompleteLayerUpload",
                     "ecr:DescribeImages",
+                    "ecr:DescribeRepositories",
                     "ecr:GetDownloadUrlForLayer",
                     "ecr:InitiateLayerUpload",
                     "ecr:PutImage",

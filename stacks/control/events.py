@@ -11,7 +11,7 @@ from constructs import Construct
 from config.model import Nightly, Window
 from stacks.constructs.function import Function
 from stacks.constructs.policy import Statement, acknowledge, role
-from stacks.naming import Names
+from stacks.naming import COLOURS, Names
 
 #: An alarm's event that is older than this would move traffic for a reason that has passed.
 EVENT_SECONDS = 900
@@ -116,6 +116,35 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
 def dead_letters(names: Names) -> Statement:
     """What the rollback function needs for its failed events to reach the queue."""
     return Statement(["sqs:SendMessage"], [names.arn("sqs", names.named("alarm-dead-letters"))])
+
+
+def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnRule:
+    """Auto Scaling has launched an instance → its colour's current release is brought to it.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html
+    """
+    here = Construct(scope, "Launch")
+    its_role = role(
+        here,
+        names,
+        "launch",
+        service="events.amazonaws.com",
+        purpose="Starts the release of a new instance",
+        statements=[Statement(["states:StartExecution"], [machine_arn])],
+    )
+    return events.CfnRule(
+        here,
+        "Rule",
+        name=names.named("launch"),
+        description="A new instance comes up with its colour's current release",
+        state="ENABLED",
+        event_pattern={
+            "source": ["aws.autoscaling"],
+            "detail-type": ["EC2 Instance Launch Successful"],
+            "detail": {"AutoScalingGroupName": [names.group(colour) for colour in COLOURS]},
+        },
+        targets=[events.CfnRule.TargetProperty(id="boot", arn=machine_arn, role_arn=its_role.attr_arn)],
+    )
 
 
 def nightly(

@@ -79,8 +79,9 @@ def _stack(names: Names, *actions: str) -> Statement:
     )
 
 
-def _images(names: Names) -> Statement:
-    return Statement(["ecr:DescribeImages"], [names.arn("ecr", f"repository/{names.repository}")])
+def _images(names: Names, *more: str) -> Statement:
+    actions = [f"ecr:{action}" for action in ("DescribeImages", *more)]
+    return Statement(actions, [names.arn("ecr", f"repository/{names.repository}")])
 
 
 def _journal(names: Names) -> FunctionSpec:
@@ -180,12 +181,16 @@ def _release(names: Names) -> FunctionSpec:
         memory_mb=512,
         statements=[
             _writes(names),
-            _images(names),
+            _images(names, "DescribeImageScanFindings"),
             Statement(["autoscaling:DescribeAutoScalingGroups", "elasticloadbalancing:DescribeTargetHealth"]),
             *_send_command(names),
             Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
         ],
-        environment={"REPOSITORY": names.repository, "REPOSITORY_URI": names.repository_uri},
+        environment={
+            "REPOSITORY": names.repository,
+            "REPOSITORY_URI": names.repository_uri,
+            "RELEASE_DOCUMENT": names.release_document,
+        },
     )
 
 

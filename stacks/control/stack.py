@@ -12,7 +12,7 @@ from stacks.constructs.function import Code, Function
 from stacks.constructs.policy import Statement
 from stacks.constructs.state_machine import state_machine
 from stacks.control.build import artifacts_bucket, build_project, repository
-from stacks.control.events import alarm_rule, bus, nightly
+from stacks.control.events import alarm_rule, bus, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
 from stacks.control.operator import operator_policy
@@ -20,6 +20,7 @@ from stacks.control.provisioning import service_role
 from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 
 DEFINITION = ROOT / "statemachines" / "deploy.asl.json"
+BOOT_DEFINITION = ROOT / "statemachines" / "boot.asl.json"
 #: What Step Functions needs beside the project itself to wait for a build (`.sync`).
 #: https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html
 SYNC_RULE = "StepFunctionsGetEventForCodeBuildStartBuildRule"
@@ -69,6 +70,16 @@ class ControlStack(cdk.Stack):
             purpose="Runs the deployments",
         )
         alarm_rule(self, names, functions["rollback"])
+        boot = state_machine(
+            self,
+            names,
+            "boot",
+            definition=BOOT_DEFINITION,
+            substitutions={"ReleaseFunction": functions["release"].arn},
+            statements=[Statement(["lambda:InvokeFunction"], [functions["release"].arn])],
+            purpose="Brings the current release to new instances",
+        )
+        launch_rule(self, names, boot.ref)
         nightly(self, names, configuration.window, configuration.nightly, machine.ref)
         operator_policy(self, names)
 

@@ -26,6 +26,13 @@ with urlopen(Request(f"{base}/latest/meta-data/{path}", headers={"X-aws-ec2-meta
 PYTHON
 }
 
+# A new instance may be asked for a release while its user data still installs Docker.
+installed() {
+  command -v cloud-init > /dev/null || return 0
+  cloud-init status --wait > /dev/null ||
+    say "cloud-init did not end well: /var/log/cloud-init-output.log on the instance says why"
+}
+
 # Writes the containers' environment: settings, addresses and, under the instance's own role, the secrets.
 render_environment() {
   python3 - "$home/backend.env" << 'PYTHON'
@@ -138,6 +145,7 @@ register() {
 case "$ACTION" in
   release)
     [ -n "$IMAGE" ] || fail "no image is given"
+    installed
     address="$(metadata local-ipv4)"
     say "$DEPLOYMENT: environment of $VERSION"
     render_environment

@@ -11,6 +11,12 @@ snap install aws-cli --classic
 snap list amazon-ssm-agent > /dev/null 2>&1 || snap install amazon-ssm-agent --classic
 snap start --enable amazon-ssm-agent
 systemctl enable --now docker
+docker_version="$(docker version --format '{{.Server.Version}}')"
+if [ "${docker_version%%.*}" -lt 24 ]; then
+  echo "Docker is $docker_version; 24 or newer is needed" >&2
+  exit 1
+fi
+docker compose version
 
 curl --fail --silent --show-error --retry 5 --output /tmp/amazon-cloudwatch-agent.deb \
   https://amazoncloudwatch-agent-@REGION@.s3.@REGION@.amazonaws.com/ubuntu/amd64/latest/amazon-cloudwatch-agent.deb

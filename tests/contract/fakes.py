@@ -23,6 +23,7 @@ from cutover.ports import (
     Explained,
     Group,
     Handshake,
+    ImageScan,
     IngressRule,
     Invocation,
     LoadSummary,
@@ -199,6 +200,13 @@ class FakeRegistry:
 
     def __init__(self, **tags: str) -> None:
         self.tags = tags
+        self.scans: list[ImageScan | None] = [ImageScan("COMPLETE")]
+        self.scanned: list[str] = []
+
+    def scan(self, digest: str) -> ImageScan | None:
+        """The scans in turn; the last one stays."""
+        self.scanned.append(digest)
+        return self.scans.pop(0) if len(self.scans) > 1 else self.scans[0]
 
     def digest(self, *, tag: str | None = None, digest: str | None = None) -> str | None:
         if tag is not None:

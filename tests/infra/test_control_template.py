@@ -1,11 +1,15 @@
 """The control plane's template: the contract with the functions, the state machine and the console."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
+import yaml
 
 from stacks.constructs.state_machine import placeholders, state_machine
+from stacks.control.build import BUILDSPEC
 from stacks.control.stack import DEFINITION
 from stacks.naming import CONTROL_FUNCTIONS
 
@@ -21,7 +25,7 @@ VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
     "provision": {"TEMPLATE_URL", "STACK_NAME", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
     "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET"},
-    "release": {"REPOSITORY", "REPOSITORY_URI"},
+    "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},
     "swap": set(),
     "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
@@ -91,7 +95,9 @@ def test_a_task_of_the_state_machine_ends_no_later_than_its_function(each):
 
 
 def test_every_placeholder_of_the_definition_is_filled(each):
-    machine = each.control.one("AWS::StepFunctions::StateMachine")
+    machine = each.control.named(
+        "AWS::StepFunctions::StateMachine", "StateMachineName", each.names.named("deploy")
+    )
     assert placeholders(DEFINITION.read_text()) == set(machine["DefinitionSubstitutions"])
     assert machine["DefinitionString"] == DEFINITION.read_text()
     for name, value in machine["DefinitionSubstitutions"].items():
@@ -115,8 +121,9 @@ def test_a_placeholder_that_nothing_fills_is_refused_at_synthesis(tmp_path, stag
 
 
 def test_the_state_machine_logs_everything_and_is_traced(staging):
-    machine = staging.control.one("AWS::StepFunctions::StateMachine")
-    assert machine["StateMachineName"] == "cutover-staging-deploy"
+    machine = staging.control.named(
+        "AWS::StepFunctions::StateMachine", "StateMachineName", "cutover-staging-deploy"
+    )
     assert machine["LoggingConfiguration"]["Level"] == "ALL"
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is True
     assert machine["TracingConfiguration"] == {"Enabled": True}
@@ -184,6 +191,58 @@ def test_images_are_scanned_and_their_tags_written_once(each):
     assert repository["RepositoryName"] == each.names.named("backend")
     assert repository["ImageTagMutability"] == "IMMUTABLE"
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+
+
+def test_old_images_expire_and_enough_stay_to_go_back_to(each):
+    repository = each.control.one("AWS::ECR::Repository")
+    (rule,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert rule["action"] == {"type": "expire"}
+    selection = rule["selection"]
+    assert (selection["tagStatus"], selection["countType"]) == ("any", "imageCountMoreThan")
+    # A year of weekly releases, about; never the handful that may still be live or stand by.
+    assert selection["countNumber"] == 50
+
+
+def _build_commands(phase):
+    return yaml.safe_load(BUILDSPEC.read_text(encoding="utf-8"))["phases"][phase]["commands"]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("IMMUTABLE", 0), ("MUTABLE", 1), ("None", 1), ("", 1)])
+def test_a_build_refuses_a_repository_whose_tags_can_be_moved(tmp_path, answer, code):
+    """https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html"""
+    stand_in = tmp_path / "aws"
+    stand_in.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    stand_in.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", _build_commands("pre_build")[0]],
+        env={"PATH": path, "REPOSITORY": "backend", "AWS_DEFAULT_REGION": "r"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert ("wanted IMMUTABLE" in done.stderr) is bool(code)
+
+
+def test_a_launch_of_either_colours_group_starts_the_boot_machine_alone(each):
+    """https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html"""
+    rule = each.control.named("AWS::Events::Rule", "Name", each.names.named("launch"))
+    assert rule["EventPattern"] == {
+        "source": ["aws.autoscaling"],
+        "detail-type": ["EC2 Instance Launch Successful"],
+        "detail": {"AutoScalingGroupName": [each.names.group(colour) for colour in ("blue", "green")]},
+    }
+    groups = each.environment.of("AWS::AutoScaling::AutoScalingGroup").values()
+    assert {g["AutoScalingGroupName"] for g in groups} == set(
+        rule["EventPattern"]["detail"]["AutoScalingGroupName"]
+    )
+    (target,) = rule["Targets"]
+    machine = each.control.resources[target["Arn"]["Ref"]]["Properties"]
+    assert machine["StateMachineName"] == each.names.named("boot")
+    role = each.control.resources[target["RoleArn"]["Fn::GetAtt"][0]]["Properties"]
+    (statement,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["states:StartExecution"], [target["Arn"]])
 
 
 def test_the_build_pushes_to_the_environments_repository(staging):

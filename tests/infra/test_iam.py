@@ -77,6 +77,7 @@ RIGHTS = {
         "dynamodb:UpdateItem",
         "dynamodb:ConditionCheckItem",
         "ecr:DescribeImages",
+        "ecr:DescribeImageScanFindings",
         "autoscaling:DescribeAutoScalingGroups",
         "elasticloadbalancing:DescribeTargetHealth",
         "ssm:SendCommand",

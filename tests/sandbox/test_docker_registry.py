@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.compute import toolchain
+from sandbox.compute.run_step import MACHINE_SETTINGS
 
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 PULL = (
@@ -39,7 +40,10 @@ class Machine:
     def docker(self, *words: str, stdin: str = "", status: int = 0) -> str:
         done = subprocess.run(
             [self.bin / "docker", *words], input=stdin, capture_output=True, text=True, check=False,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": self.emulator.settings.endpoint_url},
+            env={
+                **{name: value for name, value in os.environ.items() if MACHINE_SETTINGS.match(name)},
+                "HOME": str(self.home), "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": self.emulator.settings.endpoint_url,
+            },
         )  # fmt: skip
         assert done.returncode == status, done.stderr
         return done.stdout + done.stderr
@@ -125,6 +129,18 @@ def test_pulling_needs_the_permissions_to_pull(
     other.log_in(emulator.user(emulator.allow(*PULL)))
     other.docker("pull", name)
     assert name.partition(":")[0] in other.docker("images")
+
+
+def test_describing_a_repository_needs_the_right_on_that_one(repository: str, emulator: Any) -> None:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html"""
+    arn = f"arn:aws:ecr:ap-northeast-2:123456789012:repository/{repository}"
+    allowed = {**emulator.allow("ecr:DescribeRepositories"), "Resource": arn}
+    ecr = emulator.client("ecr", emulator.user(allowed))
+    (found,) = ecr.describe_repositories(repositoryNames=[repository])["repositories"]
+    assert found["imageTagMutability"] == "IMMUTABLE"
+    for asked in ({}, {"repositoryNames": [repository, "another"]}):
+        with pytest.raises(ClientError, match="not authorized to perform: ecr:DescribeRepositories"):
+            ecr.describe_repositories(**asked)
 
 
 def test_without_a_login_there_is_nothing(machine: Machine, repository: str) -> None:

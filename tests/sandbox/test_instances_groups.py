@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import json
 import os
 import time
 import urllib.error
@@ -220,3 +221,31 @@ def test_user_data_is_kept_and_not_executed(fleet: Fleet) -> None:
     )
     assert done["StandardOutputContent"] == text
     assert not mark.exists()
+
+
+def test_a_launch_and_a_termination_are_told_to_eventbridge(fleet: Fleet) -> None:
+    """https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html"""
+    emulator = fleet.emulator
+    events, sqs = emulator.client("events"), emulator.client("sqs")
+    name = emulator.unique("launches")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.autoscaling"]}), State="ENABLED")
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    group = fleet.group(fleet.profile())
+    (instance,) = fleet.in_service(group, 1)
+
+    def told(kind: str) -> dict[str, Any] | None:
+        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            event = json.loads(message["Body"])
+            if event["detail-type"] == kind and event["detail"]["AutoScalingGroupName"] == group:
+                return dict(event)
+        return None
+
+    launch = emulator.wait_for(lambda: told("EC2 Instance Launch Successful"), what="the launch's event")
+    assert launch["detail"]["EC2InstanceId"] == instance
+    assert launch["resources"][1].endswith(f":instance/{instance}")
+    assert (launch["detail"]["Origin"], launch["detail"]["Destination"]) == ("EC2", "AutoScalingGroup")
+    fleet.ec2.terminate_instances(InstanceIds=[instance])
+    end = emulator.wait_for(lambda: told("EC2 Instance Terminate Successful"), what="the end's event")
+    assert end["detail"]["EC2InstanceId"] == instance

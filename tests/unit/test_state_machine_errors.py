@@ -98,7 +98,8 @@ def test_every_state_can_be_reached() -> None:
 
 
 def test_every_action_of_a_payload_is_handled() -> None:
-    handled: dict[str, set[str]] = {}
+    # Asked for by the machine that brings a release to new instances: see test_step_boot.py.
+    handled: dict[str, set[str]] = {"release": {"boot", "booted"}}
     for name, state in tasks():
         if state["Resource"] == BUILD:
             continue

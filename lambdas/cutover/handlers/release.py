@@ -1,4 +1,4 @@
-"""The release function: the image's digest, the command on the idle colour, and the targets' health."""
+"""The release function: an image's digest and scan, the command on the idle colour, the targets' health."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from cutover.domain.environment import Environment
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.boot import boot, look_at_boot, read_launch
 from cutover.steps.find_image import find_image
 from cutover.steps.release import look_at_release, start_release
+from cutover.steps.scan import look_at_scan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variables(Journalling):
     repository: str
     repository_uri: str
+    release_document: str
 
 
 @dataclass(frozen=True)
 class Wiring:
+    variables: Variables
     journal: DynamoJournal
     registry: ElasticRegistry
     instances: AutoScalingInstances
@@ -42,6 +46,7 @@ class Wiring:
 def wiring() -> Wiring:
     variables = read_variables(Variables)
     return Wiring(
+        variables,
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticRegistry(client("ecr"), variables.repository, variables.repository_uri),
         AutoScalingInstances(client("autoscaling")),
@@ -53,6 +58,11 @@ def wiring() -> Wiring:
 
 def digest(event: Mapping[str, Any]) -> dict[str, Any]:
     return dict(find_image(str(event["tag"]), registry=wiring().registry))
+
+
+def scan(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return look_at_scan(str(event["image"]), str(event["since"]), registry=wired.registry, clock=wired.clock)
 
 
 def start(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +94,32 @@ def poll(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"digest": digest, "start": start, "poll": poll}
+def launched(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    group, instance = read_launch(event["launch"])
+    return boot(
+        wired.variables.cutover_environment,
+        group,
+        instance,
+        wired.variables.release_document,
+        journal=wired.journal,
+        registry=wired.registry,
+        commands=wired.commands,
+    )
+
+
+def booted(event: Mapping[str, Any]) -> dict[str, Any]:
+    return look_at_boot(str(event["command"]), commands=wiring().commands)
+
+
+ACTIONS = {
+    "digest": digest,
+    "scan": scan,
+    "start": start,
+    "poll": poll,
+    "boot": launched,
+    "booted": booted,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -55,7 +55,14 @@ def start_release(
         "colour": colour.value,
         "targets": environment.targets.as_json(),
     }
-    line = {"deployment": deployment.id, "version": deployment.version, "image": image}
+    # What a new instance of this colour comes up with: see steps/boot.py.
+    line = {
+        "deployment": deployment.id,
+        "version": deployment.version,
+        "image": image,
+        "settings": dict(deployment.settings or {}),
+        "released": False,
+    }
     journal.write(
         [Change("update", deployment.key, standing), Change("put", colour_key(colour), line)],
         lock=deployment.lock,
@@ -106,7 +113,7 @@ def look_at_release(
     invocations = commands.invocations(command)
     failed = [i for i in invocations if i.status != "Success" and i.status not in UNFINISHED]
     if failed:
-        raise ReleaseFailedError("; ".join(_told(invocation) for invocation in failed))
+        raise ReleaseFailedError("; ".join(told(invocation) for invocation in failed))
     done = sum(invocation.status == "Success" for invocation in invocations)
     if done < expected:
         return {"status": "waiting", "found": f"the script ended on {done} of {expected} instances"}
@@ -115,6 +122,8 @@ def look_at_release(
     if health.healthy < wanted:
         _not_for_ever(deployment, record, health, wanted, journal=journal, clock=clock)
         return {"status": "waiting", "found": f"{health}, {wanted} wanted"}
+    arrived = Change("update", colour_key(colour), {"released": True}, expect={"deployment": deployment.id})
+    journal.write([arrived], lock=deployment.lock)
     return {"status": "healthy", "found": str(health), "gates": _gates(invocations, health, wanted)}
 
 
@@ -204,6 +213,7 @@ def _gates(invocations: Sequence[Invocation], health: Health, wanted: int) -> li
     ]
 
 
-def _told(invocation: Invocation) -> str:
+def told(invocation: Invocation) -> str:
+    """An invocation that failed, with its script's last lines."""
     lines = [line for line in invocation.output.splitlines() if line.strip()][-LAST_LINES:]
     return f"{invocation.instance} {invocation.status}: {' | '.join(lines) or 'the script said nothing'}"

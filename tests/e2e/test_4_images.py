@@ -1,0 +1,98 @@
+"""Images: a vulnerable one is not released, a known one is promoted unbuilt, a new instance brings itself up."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.execution import Request, start
+from cli.source import upload
+
+VULNERABLE = Path(__file__).resolve().parents[2] / "examples" / "vulnerable-backend"
+
+
+@pytest.fixture(scope="module")
+def live(product):
+    """Given a release that is live."""
+    ended, record = product.deploy("v20")
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    return record
+
+
+def gates(record):
+    return {gate["name"]: gate for phase in record["phases"] for gate in phase["gates"]}
+
+
+def test_the_scan_of_the_released_image_is_on_record(live):
+    gate = gates(live)["The image has no critical or high vulnerability"]
+    assert (gate["verdict"], gate["found"]) == ("Pass", "0 critical, 0 high")
+
+
+def test_an_image_with_a_known_vulnerability_never_runs_anywhere(product, live):
+    source = upload(product.environment, VULNERABLE)
+    execution_arn = start(product.environment, Request("sandbox", "v21", "deploy", source=source))
+    ended = product.end_of(execution_arn)
+    assert (ended.status, ended.error) == ("FAILED", "GateFailedError")
+    assert "urllib3 1.24.1 CVE-2019-11324 (HIGH, fixed in 1.24.2)" in ended.cause
+    assert not product.record(execution_arn).get("command_id"), "a command was sent to the instances"
+    assert product.live()["version"] == "v20"
+
+
+def test_a_digest_is_promoted_without_a_build_and_is_judged_all_the_same(product, live):
+    builds = product.root("codebuild").list_builds()["ids"]
+    ended, record = product.deploy("v22", image=live["image"])
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    assert product.root("codebuild").list_builds()["ids"] == builds
+    assert record["image"] == live["image"]
+    assert gates(record)["The image has no critical or high vulnerability"]["verdict"] == "Pass"
+
+
+def watch_is_over(product):
+    """Given that a health alarm rolls nothing back any more: a lost instance is one within the watch."""
+    key = {"pk": {"S": "LIVE"}, "sk": {"S": "backend"}}
+    product.root("dynamodb").update_item(
+        TableName="cutover-sandbox-journal",
+        Key=key,
+        UpdateExpression="SET watch_until = :then",
+        ExpressionAttributeValues={":then": {"S": "2020-01-01T00:00:00.000Z"}},
+    )
+
+
+def test_an_instance_of_the_live_colour_that_is_lost_is_replaced_with_the_live_release(product, live):
+    watch_is_over(product)
+    now = product.live()
+    groups, balancer = product.root("autoscaling"), product.root("elbv2")
+    group = f"cutover-sandbox-backend-{now['colour']}"
+
+    def members():
+        found = groups.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
+        return {each["InstanceId"] for each in found["Instances"]}
+
+    def healthy():
+        found = balancer.describe_target_health(TargetGroupArn=now[now["colour"]])
+        return [
+            (each["Target"]["Id"], each["Target"]["Port"])
+            for each in found["TargetHealthDescriptions"]
+            if each["TargetHealth"]["State"] == "healthy"
+        ]
+
+    before = members()
+    targets = len(healthy())
+    lost = sorted(before)[0]
+    product.root("ec2").terminate_instances(InstanceIds=[lost])
+    deadline = time.monotonic() + 120
+    while True:
+        fresh = members() - before
+        up = [target for target in healthy() if target[0] in fresh]
+        if len(fresh) == 1 and len(up) == targets // len(before) and len(healthy()) == targets:
+            break
+        assert time.monotonic() < deadline, f"after 120 s: new {fresh}, healthy {healthy()}"
+        time.sleep(0.5)
+    assert product.live()["version"] == now["version"]
+    users = product.load()
+    time.sleep(3)
+    users.stop()
+    report = users.report()
+    assert report["failed"] == 0, report
