@@ -110,7 +110,8 @@ class Stacks(Protocol):
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """`changes` are plain: action, logical_id, type, replacement, scope."""
+    """`changes` are plain: action, logical_id, type, replacement, scope, properties (names of those that
+    change)."""
 
     name: str
     status: str

@@ -2,91 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
-from cutover.adapters.stacks import CloudFormationStacks, Template
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
-from cutover.domain.records import Deployment
-from cutover.ports import Group
-from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
-from cutover.steps.prepare_change_set import prepare_change_set
-from tests.contract.fakes import OUTPUTS, FakeInstances, FakeLoadBalancer
+from cutover.steps.execute_change_set import discard_change_set
+from tests.contract.site import BROKEN, Site, deployment
 from tests.sandbox.conftest import Emulator
-
-FULL = FakeInstances(backend_blue=Group(["i-1"], 1), backend_green=Group(["i-2"], 1))
-WEIGHTS = ("BlueWeight", "GreenWeight", "TestBlueWeight", "TestGreenWeight")
-
-# Found bad only when it is made: it goes on to a state that is not there.
-BROKEN = {
-    "RoleArn": "arn:aws:iam::123456789012:role/none",
-    "DefinitionString": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}),
-}
-
-
-class Site:
-    """A stack of one parameter whose outputs are those of an environment."""
-
-    def __init__(self, aws: Emulator) -> None:
-        self.aws, self.name = aws, aws.unique("environment")
-        self.s3, self.bucket = aws.client("s3"), aws.unique("templates")
-        self.s3.create_bucket(
-            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": aws.settings.region}
-        )
-        self.role = aws.role("cloudformation.amazonaws.com", aws.allow("*", on="*"))
-        self.write({"Type": "String", "Value": {"Ref": "BlueWeight"}})
-        self.stacks = self._stacks()
-
-    def write(self, properties: dict[str, Any], kind: str = "AWS::SSM::Parameter") -> None:
-        template = {
-            "Parameters": {name: {"Type": "Number"} for name in WEIGHTS},
-            "Resources": {"Setting": {"Type": kind, "Properties": properties}},
-            "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
-        }
-        self.s3.put_object(Bucket=self.bucket, Key="template.json", Body=json.dumps(template).encode())
-
-    def _stacks(self) -> CloudFormationStacks:
-        url = f"https://s3.ap-northeast-2.amazonaws.com/{self.bucket}/template.json"
-        return CloudFormationStacks(
-            self.aws.client("cloudformation"), self.name, Template(url, self.role, {})
-        )
-
-    def prepare(self, deployment: Deployment, balancer: FakeLoadBalancer | None = None) -> dict[str, Any]:
-        def ready() -> dict[str, Any] | None:
-            answer = prepare_change_set(
-                deployment,
-                stacks=self.stacks,
-                change_sets=self.stacks,
-                balancer=balancer or FakeLoadBalancer(),
-            )
-            return answer if answer["status"] == "ready" else None
-
-        found = self.aws.wait_for(ready, what="the change set")
-        assert found is not None
-        return found
-
-    def look(self, deployment: Deployment) -> str:
-        answer = look_at_stack(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
-        return str(answer["status"])
-
-    def execute(self, deployment: Deployment) -> None:
-        answer = execute_change_set(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
-        if answer["status"] != "settled":
-            self.aws.wait_for(
-                lambda: self.look(deployment) == "settled",
-                what="the stack",
-            )
 
 
 @pytest.fixture
 def site(aws: Emulator) -> Site:
     return Site(aws)
-
-
-def deployment(number: int) -> Deployment:
-    return Deployment(id=f"d{number}", version="v", environment="sandbox", fence=1, started="now")
 
 
 def test_an_environment_is_created_then_unchanged_then_changed(site: Site) -> None:

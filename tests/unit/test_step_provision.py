@@ -92,7 +92,9 @@ def test_preparing_again_looks_instead_of_creating() -> None:
 
     assert len(stacks.created) == 1
     assert answer["status"] == "ready"
-    assert answer["change_set"]["changes"] == [{"action": "Modify", "logical_id": "Balancer"}]
+    assert answer["change_set"]["changes"] == [
+        {"action": "Modify", "logical_id": "Balancer", "destructive": None}
+    ]
 
 
 @pytest.mark.parametrize(

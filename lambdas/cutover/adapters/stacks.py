@@ -143,4 +143,12 @@ def _change(change: Mapping[str, Any]) -> dict[str, Any]:
         "type": change["ResourceType"],
         "replacement": change.get("Replacement") or "False",
         "scope": list(change.get("Scope") or []),
+        "properties": sorted(
+            {
+                str(detail["Target"]["Name"])
+                for detail in change.get("Details") or []
+                if (detail.get("Target") or {}).get("Attribute") == "Properties"
+                and detail["Target"].get("Name")
+            }
+        ),
     }

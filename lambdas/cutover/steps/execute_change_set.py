@@ -8,7 +8,12 @@ from cutover.domain.environment import Environment
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
 from cutover.domain.records import Deployment
 from cutover.ports import ChangeSets, Instances, Stacks
-from cutover.steps.prepare_change_set import change_set_name, is_empty, outputs_of
+from cutover.steps.prepare_change_set import (
+    change_set_name,
+    is_empty,
+    outputs_of,
+    refuse_destruction,
+)
 
 SETTLED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 UNDER_WAY = frozenset({"AVAILABLE", "EXECUTE_IN_PROGRESS"})
@@ -29,6 +34,7 @@ def execute_change_set(
         change_sets.delete(name)
         return _settled(stacks, instances, acceptable=USABLE)
     if found.execution_status == "AVAILABLE":
+        refuse_destruction(deployment, found, change_sets)
         change_sets.execute(name)
         return {"status": "settling", "waiting_for": "CloudFormation has begun"}
     return look_at_stack(deployment, stacks=stacks, change_sets=change_sets, instances=instances)

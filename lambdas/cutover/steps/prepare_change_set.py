@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.destruction import destruction, refused
 from cutover.domain.environment import Environment, snake_case
-from cutover.domain.errors import ChangeSetFailedError, StackFailedError
+from cutover.domain.errors import ChangeSetFailedError, DestructiveChangeError, StackFailedError
 from cutover.domain.records import Deployment
 from cutover.ports import ChangeSet, ChangeSets, LoadBalancer, Stack, Stacks
 
@@ -45,7 +46,8 @@ def outputs_of(stack: Stack) -> dict[str, str]:
 def prepare_change_set(
     deployment: Deployment, *, stacks: Stacks, change_sets: ChangeSets, balancer: LoadBalancer
 ) -> dict[str, Any]:
-    """{status: ready | preparing, change_set}. Every attempt looks first and creates only what is not there,
+    """{status: ready | preparing, change_set}; each of its changes tells under `destructive` what it would
+    destroy, or null. Every attempt looks first and creates only what is not there,
     so it serves as the first call and as the look afterwards.
 
     The stack may not exist, or be in review (left by a plan of a first deployment), or be busy with an
@@ -58,12 +60,37 @@ def prepare_change_set(
         raise StackFailedError(f"the environment's stack is {stack.status}{reason}: {STUCK[stack.status]}")
     found = change_sets.find(name) if stack is not None else None
     if found is not None:
-        return _answer(found)
+        answer = _answer(found)
+        refuse_destruction(deployment, found, change_sets)
+        return answer
     new = stack is None or stack.status == "REVIEW_IN_PROGRESS"
     if stack is not None and not new and stack.status.endswith("_IN_PROGRESS"):
         return {"status": "preparing", "change_set": None, "waiting_for": f"the stack is {stack.status}"}
     change_sets.create(name, new_stack=new, parameters=_weights(None if new else stack, balancer))
     return {"status": "preparing", "change_set": None, "waiting_for": "CloudFormation computes the changes"}
+
+
+def refuse_destruction(deployment: Deployment, change_set: ChangeSet, change_sets: ChangeSets) -> None:
+    """Raises DestructiveChangeError, and leaves no change set behind, when a deployment would destroy what
+    nobody named. A plan only shows it."""
+    if deployment.mode == "plan" or change_set.status != "CREATE_COMPLETE":
+        return
+    lost = refused(change_set.changes, deployment.allow_destructive)
+    if not lost:
+        return
+    change_sets.delete(change_set.name)
+    flags = " ".join(f"--allow-destructive {each.logical_id}" for each in lost)
+    ids = ", ".join(f'"{each.logical_id}"' for each in lost)
+    raise DestructiveChangeError(
+        f"DESTRUCTIVE: {'; '.join(str(each) for each in lost)}. Nothing was changed. Take the change back; "
+        f"or, if this is what you want and the data is safe, deploy with {flags} "
+        f'(in the console: "allow_destructive": [{ids}])'
+    )
+
+
+def _marked(change: Mapping[str, Any]) -> dict[str, Any]:
+    lost = destruction(change)
+    return {**change, "destructive": lost.reason if lost else None}
 
 
 def _answer(change_set: ChangeSet) -> dict[str, Any]:
@@ -76,7 +103,7 @@ def _answer(change_set: ChangeSet) -> dict[str, Any]:
             "change_set": None,
             "waiting_for": f"the change set is {change_set.status}",
         }
-    changes = [] if empty else list(change_set.changes)
+    changes = [] if empty else [_marked(change) for change in change_set.changes]
     return {"status": "ready", "change_set": {"name": change_set.name, "empty": empty, "changes": changes}}
 
 
