@@ -83,11 +83,12 @@ class LoadBalancer(Protocol):
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as CloudFormation has it; `outputs` by their names."""
+    """A stack as CloudFormation has it; `outputs` and `parameters` by their names."""
 
     status: str
     reason: str
     outputs: Mapping[str, str]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,16 @@ class ChangeSet:
     execution_status: str
     reason: str
     changes: Sequence[Mapping[str, Any]]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class ChangeSets(Protocol):
     def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
         """Does nothing when a change set of this name exists."""
+
+    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
+        """The same, for the template that the stack has now; parameters that aren't given keep their
+        values."""
 
     def find(self, name: str) -> ChangeSet | None: ...
     def execute(self, name: str) -> None: ...

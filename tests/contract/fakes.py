@@ -163,9 +163,12 @@ class FakeStacks:
         if name in self.sets:
             return
         self.created.append((name, new_stack, parameters))
-        self.sets[name] = ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [])
+        self.sets[name] = ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [], parameters)
         if new_stack and self.there is None:
             self.there = Stack("REVIEW_IN_PROGRESS", "", {})
+
+    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
+        self.sets.setdefault(name, ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [], parameters))
 
     def become(self, name: str, status: str, execution_status: str = "AVAILABLE", reason: str = "") -> None:
         changes = [{"action": "Modify", "logical_id": "Balancer"}]

@@ -9,12 +9,11 @@ from cutover.adapters.stacks import CloudFormationStacks, Template
 from cutover.domain.records import Deployment
 from cutover.ports import Group, LoadBalancer
 from cutover.steps.execute_change_set import execute_change_set, look_at_stack
-from cutover.steps.prepare_change_set import prepare_change_set
+from cutover.steps.prepare_change_set import WEIGHTS, prepare_change_set
 from tests.contract.fakes import OUTPUTS, FakeInstances, FakeLoadBalancer
 from tests.sandbox.conftest import Emulator
 
 FULL = FakeInstances(backend_blue=Group(["i-1"], 1), backend_green=Group(["i-2"], 1))
-WEIGHTS = ("BlueWeight", "GreenWeight", "TestBlueWeight", "TestGreenWeight")
 
 
 # Found bad only when it is made: it goes on to a state that is not there.
@@ -83,8 +82,14 @@ class Site:
         answer = look_at_stack(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
         return str(answer["status"])
 
-    def execute(self, deployment: Deployment) -> None:
-        answer = execute_change_set(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
+    def execute(self, deployment: Deployment, balancer: LoadBalancer | None = None) -> None:
+        answer = execute_change_set(
+            deployment,
+            stacks=self.stacks,
+            change_sets=self.stacks,
+            instances=FULL,
+            balancer=balancer or FakeLoadBalancer(),
+        )
         if answer["status"] != "settled":
             self.aws.wait_for(
                 lambda: self.look(deployment) == "settled",

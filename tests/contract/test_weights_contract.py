@@ -10,12 +10,17 @@ from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.colours import Weights
 from cutover.domain.environment import Environment
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
-from cutover.steps.execute_change_set import execute_change_set
 from cutover.steps.prepare_change_set import outputs_of
-from tests.contract.site import BROKEN, FULL, Site, deployment
+from tests.contract.site import BROKEN, Site, deployment
 from tests.sandbox.conftest import Emulator
 
 UPDATES = 10
+# Fails after the listeners have been changed.
+BROKEN_LAST = {
+    "Type": "AWS::StepFunctions::StateMachine",
+    "Properties": BROKEN,
+    "DependsOn": ["Listener", "TestListener"],
+}
 
 
 def forward(live: str) -> list[dict[str, Any]]:
@@ -91,7 +96,7 @@ def front(aws: Emulator) -> Front:
     front = Front(aws)
     front.template(0)
     front.prepare(deployment(0), front.balancer)
-    front.execute(deployment(0))
+    front.execute(deployment(0), front.balancer)
     assert front.weights() == (Weights(100, 0), Weights(0, 100))
     return front
 
@@ -108,7 +113,7 @@ def test_ten_updates_leave_the_weights_as_they_are(front: Front, live: Weights, 
     for number in range(1, UPDATES + 1):
         front.template(number)
         front.prepare(deployment(number), front.balancer)
-        front.execute(deployment(number))
+        front.execute(deployment(number), front.balancer)
         assert front.weights() == (live, test)
     stored = front.aws.client("cloudformation").describe_stacks(StackName=front.name)["Stacks"][0]
     assert stored["StackStatus"] == "UPDATE_COMPLETE"
@@ -116,10 +121,10 @@ def test_ten_updates_leave_the_weights_as_they_are(front: Front, live: Weights, 
 
 def test_an_update_that_is_taken_back_leaves_the_weights_as_they_are(front: Front) -> None:
     front.give(Weights(0, 100), Weights(100, 0))
-    front.template(1, Broken={"Type": "AWS::StepFunctions::StateMachine", "Properties": BROKEN})
+    front.template(1, Broken=BROKEN_LAST)
     front.prepare(deployment(1), front.balancer)
     with pytest.raises(StackFailedError, match="Broken"):
-        front.execute(deployment(1))
+        front.execute(deployment(1), front.balancer)
 
     assert front.weights() == (Weights(0, 100), Weights(100, 0))
 
@@ -129,13 +134,7 @@ def test_weights_that_moved_since_the_change_set_was_made_are_not_put_back(front
     front.prepare(deployment(1), front.balancer)
     front.give(Weights(0, 100), Weights(100, 0))
     with pytest.raises(ChangeSetFailedError, match=r"blue 100, green 0.*blue 0, green 100"):
-        execute_change_set(
-            deployment(1),
-            stacks=front.stacks,
-            change_sets=front.stacks,
-            instances=FULL,
-            balancer=front.balancer,
-        )
+        front.execute(deployment(1), front.balancer)
 
     assert front.weights() == (Weights(0, 100), Weights(100, 0))
     assert front.stacks.find("cutover-d1") is None

@@ -106,7 +106,13 @@ def test_a_deployment_refuses_with_the_name_and_the_way_out_and_leaves_nothing(k
 def test_executing_refuses_too() -> None:
     stacks = ready(KINDS[0])
     with pytest.raises(DestructiveChangeError):
-        execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FakeInstances())
+        execute_change_set(
+            DEPLOYMENT,
+            stacks=stacks,
+            change_sets=stacks,
+            instances=FakeInstances(),
+            balancer=FakeLoadBalancer(),
+        )
     assert stacks.executed == []
 
 
@@ -114,7 +120,9 @@ def test_what_is_named_goes_through() -> None:
     allowing = replace(DEPLOYMENT, allow_destructive=("Kept",))
     stacks = ready(KINDS[0])
     assert prepare(stacks, allowing)["status"] == "ready"
-    execute_change_set(allowing, stacks=stacks, change_sets=stacks, instances=FakeInstances())
+    execute_change_set(
+        allowing, stacks=stacks, change_sets=stacks, instances=FakeInstances(), balancer=FakeLoadBalancer()
+    )
     assert stacks.executed == ["cutover-d2"]
 
 

@@ -108,9 +108,9 @@ def test_nothing_to_change_is_ready_and_executing_it_does_nothing(reason: str) -
     answer = prepare(stacks)
     assert answer["status"] == "ready"
     assert answer["change_set"] == {"name": NAME, "empty": True, "changes": []}
-    assert execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL) == {
-        "status": "settled"
-    }
+    assert execute_change_set(
+        DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL, balancer=FakeLoadBalancer()
+    ) == {"status": "settled"}
     assert stacks.executed == []
 
 
@@ -142,7 +142,9 @@ def test_executing_begins_once() -> None:
     stacks.become(NAME, "CREATE_COMPLETE")
 
     for _ in range(2):
-        answer = execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL)
+        answer = execute_change_set(
+            DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL, balancer=FakeLoadBalancer()
+        )
         assert answer["status"] == "settling"
     assert stacks.executed == [NAME]
 
@@ -183,7 +185,9 @@ def test_a_stack_that_rolls_back_is_waited_for() -> None:
 def test_a_change_set_that_is_gone_is_named() -> None:
     stacks = FakeStacks(STACK)
     with pytest.raises(ChangeSetFailedError, match=NAME):
-        execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL)
+        execute_change_set(
+            DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL, balancer=FakeLoadBalancer()
+        )
 
 
 def test_a_plan_leaves_no_change_set() -> None:

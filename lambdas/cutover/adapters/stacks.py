@@ -45,7 +45,8 @@ class CloudFormationStacks:
         if not found:
             return None
         outputs = {output["OutputKey"]: output["OutputValue"] for output in found[0].get("Outputs") or []}
-        return Stack(found[0]["StackStatus"], found[0].get("StackStatusReason", ""), outputs)
+        reason = found[0].get("StackStatusReason", "")
+        return Stack(found[0]["StackStatus"], reason, outputs, _parameters(found[0]))
 
     def resources(self) -> Sequence[StackResource]:
         with aws_errors():
@@ -82,17 +83,38 @@ class CloudFormationStacks:
         if self._template is None:
             raise TypeError("change sets are created from a template")
         every = {**self._template.parameters, **parameters}
+        self._create(
+            name,
+            ChangeSetType="CREATE" if new_stack else "UPDATE",
+            TemplateURL=self._template.url,
+            Parameters=[_given(key, value) for key, value in sorted(every.items())],
+        )
+
+    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
+        stack = self.stack()
+        kept = sorted(set(stack.parameters if stack else ()) - set(parameters))
+        self._create(
+            name,
+            ChangeSetType="UPDATE",
+            UsePreviousTemplate=True,
+            Parameters=[
+                *(_given(key, value) for key, value in sorted(parameters.items())),
+                *({"ParameterKey": key, "UsePreviousValue": True} for key in kept),
+            ],
+        )
+
+    def _create(self, name: str, **how: Any) -> None:
+        if self._template is None:
+            raise TypeError("change sets are created from a template")
         with aws_errors():
             try:
                 self._client.create_change_set(
                     StackName=self._name,
                     ChangeSetName=name,
-                    ChangeSetType="CREATE" if new_stack else "UPDATE",
-                    TemplateURL=self._template.url,
                     RoleARN=self._template.service_role,
                     Capabilities=["CAPABILITY_NAMED_IAM"],
-                    Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in sorted(every.items())],
                     ClientToken=name,
+                    **how,
                 )
             except ClientError as error:
                 if code(error) not in ("AlreadyExistsException", "AlreadyExists"):
@@ -121,6 +143,7 @@ class CloudFormationStacks:
             changes=[
                 _change(change["ResourceChange"]) for page in pages for change in page.get("Changes") or []
             ],
+            parameters=_parameters(pages[0]),
         )
 
     def execute(self, name: str) -> None:
@@ -134,6 +157,14 @@ class CloudFormationStacks:
             except ClientError as error:
                 if code(error) not in ("ChangeSetNotFound", "ChangeSetNotFoundException"):
                     raise
+
+
+def _given(key: str, value: str) -> dict[str, str]:
+    return {"ParameterKey": key, "ParameterValue": value}
+
+
+def _parameters(described: Mapping[str, Any]) -> dict[str, str]:
+    return {each["ParameterKey"]: each["ParameterValue"] for each in described.get("Parameters") or []}
 
 
 def _change(change: Mapping[str, Any]) -> dict[str, Any]:

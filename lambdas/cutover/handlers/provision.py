@@ -68,7 +68,11 @@ def prepare(event: Mapping[str, Any]) -> dict[str, Any]:
 def execute(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     return execute_change_set(
-        deployment, stacks=wired.stacks, change_sets=wired.stacks, instances=wired.instances
+        deployment,
+        stacks=wired.stacks,
+        change_sets=wired.stacks,
+        instances=wired.instances,
+        balancer=wired.balancer,
     )
 
 

@@ -17,6 +17,7 @@ from cutover.ports import ChangeSet, ChangeSets, LoadBalancer, Stack, Stacks
 
 # What a first environment starts with: requests to blue, tests to green.
 FIRST_LIVE, FIRST_TEST = Weights.all_on(Colour.BLUE), Weights.all_on(Colour.GREEN)
+WEIGHTS = ("BlueWeight", "GreenWeight", "TestBlueWeight", "TestGreenWeight")
 # CloudFormation words an empty change set in one of these two ways.
 NOTHING = ("didn't contain changes", "No updates are to be performed")
 # A stack in one of these can't be changed; a person has to look first.
@@ -66,8 +67,65 @@ def prepare_change_set(
     new = stack is None or stack.status == "REVIEW_IN_PROGRESS"
     if stack is not None and not new and stack.status.endswith("_IN_PROGRESS"):
         return {"status": "preparing", "change_set": None, "waiting_for": f"the stack is {stack.status}"}
-    change_sets.create(name, new_stack=new, parameters=_weights(None if new else stack, balancer))
+    weights = _weights(None if new else stack, balancer)
+    if stack is not None and not new and (recorded := recorded_weights(stack)) not in (None, weights):
+        assert recorded is not None
+        if deployment.mode == "plan":
+            weights = recorded  # a plan leaves CloudFormation's record alone, and shows what comes after it
+        elif waiting := _record_weights(name, weights, change_sets):
+            return {"status": "preparing", "change_set": None, "waiting_for": waiting}
+    change_sets.create(name, new_stack=new, parameters=weights)
     return {"status": "preparing", "change_set": None, "waiting_for": "CloudFormation computes the changes"}
+
+
+def recorded_weights(stack: Stack | None) -> Mapping[str, str] | None:
+    """The weights that CloudFormation set last; a roll back of an update would set them again."""
+    if stack is None or not all(name in stack.parameters for name in WEIGHTS):
+        return None
+    return {name: stack.parameters[name] for name in WEIGHTS}
+
+
+def _record_weights(name: str, weights: Mapping[str, str], change_sets: ChangeSets) -> str | None:
+    """Tell CloudFormation where traffic is by an update that changes nothing else; None when that is done.
+
+    Otherwise an update that fails half-way would take the listeners back to the weights of the deployment
+    before, and with them the traffic. What is recorded is what the listeners have: nothing moves.
+    """
+    name = f"{name}-weights"
+    found = change_sets.find(name)
+    if found is None:
+        change_sets.create_from_current(name, weights)
+        return "CloudFormation notes the live weights"
+    if found.execution_status == "AVAILABLE":
+        change_sets.execute(name)
+        return "CloudFormation notes the live weights"
+    if found.status.startswith("CREATE_") and found.execution_status in ("UNAVAILABLE", ""):
+        return f"the change set of the weights is {found.status}"
+    if found.execution_status in ("EXECUTE_IN_PROGRESS", "EXECUTE_PENDING"):
+        return "CloudFormation notes the live weights"
+    return None  # noted, or nothing to note; the change set itself carries the weights in any case
+
+
+def refuse_moved_weights(
+    change_set: ChangeSet, stack: Stack | None, balancer: LoadBalancer, change_sets: ChangeSets
+) -> None:
+    """Raises ChangeSetFailedError when traffic moved after the change set was made: it would move it back."""
+    carried = {name: change_set.parameters[name] for name in WEIGHTS if name in change_set.parameters}
+    if stack is None or not stack.outputs or len(carried) < len(WEIGHTS):
+        return
+    now = _weights(stack, balancer)
+    if carried == now:
+        return
+    change_sets.delete(change_set.name)
+    raise ChangeSetFailedError(
+        f"traffic moved while the change set was prepared: it carries {_told(carried)}, and the listeners "
+        f"have {_told(now)}. Nothing was changed; start the deployment again"
+    )
+
+
+def _told(weights: Mapping[str, str]) -> str:
+    live, test = (weights[n] for n in WEIGHTS[:2]), (weights[n] for n in WEIGHTS[2:])
+    return "blue {}, green {} (test: blue {}, green {})".format(*live, *test)
 
 
 def refuse_destruction(deployment: Deployment, change_set: ChangeSet, change_sets: ChangeSets) -> None:
