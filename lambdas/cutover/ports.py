@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from cutover.domain.colours import Weights
+from cutover.domain.declared import Declared, Rule
 from cutover.domain.environment import Targets
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
@@ -105,6 +106,9 @@ class Stacks(Protocol):
 
     def resources(self) -> Sequence[StackResource]: ...
 
+    def declared(self) -> Sequence[Declared]:
+        """The deployed template's resources, resolved."""
+
     def first_failure(self) -> str | None:
         """The words of the first resource that failed in the stack's latest operation."""
 
@@ -133,6 +137,20 @@ class ChangeSets(Protocol):
     def find(self, name: str) -> ChangeSet | None: ...
     def execute(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
+
+
+class LiveResources(Protocol):
+    def look(self, declared: Declared) -> Mapping[str, str] | None:
+        """The facts of `cutover.domain.declared` as the live API tells them; None when there is nothing."""
+
+
+class Doors(Protocol):
+    """The ingress rules of security groups, by the group's id."""
+
+    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]: ...
+
+    def close(self, group: str, rule: Rule) -> None:
+        """Revokes a rule whose source is a CIDR."""
 
 
 class Inventory(Protocol):

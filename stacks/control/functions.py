@@ -115,6 +115,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 "DescribeStackResources",
                 "DescribeStacks",
                 "ExecuteChangeSet",
+                "GetTemplate",
             ),
             Statement(
                 ["iam:PassRole"],
@@ -126,6 +127,11 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             Statement(
                 [
                     "autoscaling:DescribeAutoScalingGroups",
+                    "ec2:DescribeLaunchTemplateVersions",
+                    "ec2:DescribeNatGateways",
+                    "ec2:DescribeSecurityGroups",
+                    "ec2:DescribeSubnets",
+                    "ec2:DescribeVpcs",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
                     "elasticloadbalancing:DescribeTargetGroups",
@@ -133,6 +139,12 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             ),
             # DocumentDB's actions are those of RDS.
             Statement(["rds:DescribeDBClusters"], [names.arn("rds", f"cluster:{names.prefix}")]),
+            Statement(["rds:DescribeDBInstances"], [names.arn("rds", f"db:{names.prefix}-*")]),
+            Statement(
+                ["s3:GetEncryptionConfiguration"],
+                [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
+            ),
+            Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
             Statement(
                 ["elasticache:DescribeReplicationGroups"],
                 [names.arn("elasticache", f"replicationgroup:{names.prefix}")],

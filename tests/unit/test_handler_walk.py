@@ -28,6 +28,7 @@ from tests.contract.fakes import (
     FakeHttp,
     FakeInstances,
     FakeInventory,
+    FakeLive,
     FakeLoad,
     FakeNetwork,
     FakeRegistry,
@@ -81,6 +82,7 @@ class House:
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
         self.network = FakeNetwork(*DECLARED)
         self.executions = self.world.executions
+        self.resources = FakeLive()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -149,6 +151,7 @@ class House:
             "stacks": self.stacks,
             "instances": self.instances,
             "inventory": FakeInventory(),
+            "resources": self.resources,
             "registry": self.registry,
             "sources": FakeSources(SOURCE),
             "alarms": self.alarms,

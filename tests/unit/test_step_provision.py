@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.declared import KINDS
 from cutover.domain.errors import (
     ChangeSetFailedError,
     ImageNotFoundError,
@@ -30,6 +31,7 @@ from tests.contract.fakes import (
     FakeInstances,
     FakeInventory,
     FakeJournal,
+    FakeLive,
     FakeLoadBalancer,
     FakeRegistry,
     FakeSources,
@@ -203,6 +205,7 @@ def verify(
     balancer: FakeLoadBalancer | None = None,
     instances: FakeInstances = FULL,
     inventory: FakeInventory | None = None,
+    resources: FakeLive | None = None,
 ) -> dict[str, str]:
     answer = verify_resources(
         "cutover-sandbox",
@@ -210,6 +213,7 @@ def verify(
         balancer=balancer or FakeLoadBalancer(),
         instances=instances,
         inventory=inventory or FakeInventory(),
+        resources=resources or FakeLive(),
     )
     return {gate["name"]: gate["verdict"] for gate in answer["gates"]}
 
@@ -253,6 +257,31 @@ def test_what_can_not_be_read_is_inconclusive() -> None:
 )
 def test_what_is_not_as_it_should_be_fails(found: dict[str, Any], gate: str) -> None:
     assert verify(**found)[gate] == "Fail"
+
+
+ROWS = sorted(KINDS)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_each_resource_of_section_b_has_a_row_of_its_own(kind: str) -> None:
+    name, logical_id = f"{kind.removeprefix('AWS::')} {kind.rsplit('::', 1)[1]}", kind.rsplit("::", 1)[1]
+    assert verify()[name] == "Pass"
+    for found, verdict in (
+        (None, "Fail"),
+        ({"cidr": "of another kind"}, "Fail"),
+        (NotReachableError("it does not answer"), "Inconclusive"),
+    ):
+        live = FakeLive()
+        live.found[logical_id] = found
+        verdicts = verify(resources=live)
+        assert verdicts.pop(name) == verdict
+        assert set(verdicts.values()) == {"Pass"}
+
+
+def test_a_kind_that_the_template_lacks_is_told() -> None:
+    stacks = FakeStacks(STACK)
+    stacks.declares = [each for each in stacks.declares if each.type != "AWS::EC2::NatGateway"]
+    assert verify(stacks)["Every kind of resource of section B is declared"] == "Fail"
 
 
 class Planner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
+from cutover.domain.declared import Declared, resolve
 from cutover.ports import ChangeSet, Stack, StackResource
 
 # Resources that stopped because another one failed: their reason explains nothing.
@@ -60,6 +62,15 @@ class CloudFormationStacks:
             )
             for resource in found
         ]
+
+    def declared(self) -> Sequence[Declared]:
+        with aws_errors():
+            body = self._client.get_template(StackName=self._name, TemplateStage="Original")["TemplateBody"]
+            found = self._client.describe_stack_resources(StackName=self._name)["StackResources"]
+        physical = {each["LogicalResourceId"]: each.get("PhysicalResourceId") or "" for each in found}
+        stack = self.stack()
+        template = json.loads(body) if isinstance(body, str) else body
+        return resolve(template, physical, stack.parameters if stack else {})
 
     def first_failure(self) -> str | None:
         failure = None
