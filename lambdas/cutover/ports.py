@@ -153,6 +153,11 @@ class Doors(Protocol):
         """Revokes a rule whose source is a CIDR."""
 
 
+class DriftDetection(Protocol):
+    def detect(self) -> Mapping[str, Any]:
+        """CloudFormation's own look: {status: IN_SYNC | DRIFTED | UNKNOWN, reason, resources}."""
+
+
 class Inventory(Protocol):
     """How the environment's data stores stand, in their services' own words; None when there is no such
     thing."""

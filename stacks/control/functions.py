@@ -24,7 +24,7 @@ class Provisioning:
 def control_functions(
     scope: Construct, names: Names, code: Code, provisioning: Provisioning
 ) -> dict[str, Function]:
-    """The seven functions by name."""
+    """The eight functions by name."""
     specs = (
         _journal(names),
         _provision(names, code, provisioning),
@@ -33,6 +33,7 @@ def control_functions(
         _observe(names),
         _swap(names),
         _rollback(names),
+        _drift(names),
     )
     here = Construct(scope, "Functions")
     return {spec.name: make_function(here, names, spec, code) for spec in specs}
@@ -259,4 +260,32 @@ def _rollback(names: Names) -> FunctionSpec:
         },
         layer=False,
         traced=False,
+    )
+
+
+def _drift(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="drift",
+        purpose="Compares the security groups with the template and closes what was opened by hand",
+        timeout_seconds=90,
+        memory_mb=512,
+        statements=[
+            _stack(
+                names,
+                "DescribeStackResourceDrifts",
+                "DescribeStackResources",
+                "DescribeStacks",
+                "DetectStackDrift",
+                "GetTemplate",
+            ),
+            Statement(["cloudformation:DescribeStackDriftDetectionStatus"]),
+            Statement(["ec2:DescribeSecurityGroups"]),
+            # It can only take away, and only from this environment's groups.
+            Statement(
+                ["ec2:RevokeSecurityGroupIngress"],
+                [names.arn("ec2", "security-group/*")],
+                {"StringEquals": {"aws:ResourceTag/cutover-environment": names.environment}},
+            ),
+        ],
+        environment={"STACK_NAME": names.environment_stack},
     )

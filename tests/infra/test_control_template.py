@@ -24,6 +24,7 @@ VARIABLES = {
     "release": {"REPOSITORY", "REPOSITORY_URI"},
     "observe": {"DASHBOARD"},
     "swap": set(),
+    "drift": {"STACK_NAME"},
     "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
 }
 IN_ENVIRONMENT = {
