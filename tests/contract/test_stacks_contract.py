@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
+from cutover.handlers import provision
 from cutover.steps.execute_change_set import discard_change_set
-from tests.contract.site import BROKEN, Site, deployment
+from tests.contract.site import BROKEN, FULL, Site, deployment
 from tests.sandbox.conftest import Emulator
+from tests.unit.test_handler_walk import INPUT, House
 
 
 @pytest.fixture
@@ -89,3 +95,36 @@ def test_a_template_that_is_none_fails_the_change_set(site: Site) -> None:
     site.write({}, kind="AWS::Nothing::AtAll")
     with pytest.raises((ChangeSetFailedError, Exception), match="AWS::Nothing::AtAll"):
         site.prepare(deployment(1))
+
+
+def test_a_failed_update_is_the_executions_cause_and_leaves_the_stack_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the whole machine: the words of the resource that failed first are what a person reads."""
+    site.prepare(deployment(1))
+    site.execute(deployment(1))
+    formation = site.aws.client("cloudformation")
+    before = _state(formation, site.name)
+    site.write(BROKEN, kind="AWS::StepFunctions::StateMachine")
+
+    house = House(monkeypatch)
+    wired = SimpleNamespace(stacks=site.stacks, balancer=house.world.balancer, instances=FULL)
+    monkeypatch.setattr(provision, "wiring", lambda: wired)
+    house.walk._on_wait = lambda: time.sleep(0.2)
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "StackFailedError")
+    assert "Setting (AWS::StepFunctions::StateMachine): " in output["Cause"]
+    assert "UPDATE_ROLLBACK_COMPLETE" in output["Cause"]
+    assert _state(formation, site.name) == before
+    assert house.world.balancer.moves == []
+
+
+def _state(formation: Any, name: str) -> tuple[Any, ...]:
+    stack = formation.describe_stacks(StackName=name)["Stacks"][0]
+    resources = formation.describe_stack_resources(StackName=name)["StackResources"]
+    return (
+        formation.get_template(StackName=name)["TemplateBody"],
+        sorted((o["OutputKey"], o["OutputValue"]) for o in stack["Outputs"]),
+        sorted((r["LogicalResourceId"], r["ResourceType"], r["PhysicalResourceId"]) for r in resources),
+    )
