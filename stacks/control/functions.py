@@ -140,7 +140,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             ),
             # DocumentDB's actions are those of RDS.
             Statement(["rds:DescribeDBClusters"], [names.arn("rds", f"cluster:{names.prefix}")]),
-            Statement(["rds:DescribeDBInstances"], [names.arn("rds", f"db:{names.prefix}-*")]),
+            Statement(["rds:DescribeDBInstances"], [names.arn("rds", f"db:{names.prefix}*")]),
             Statement(
                 ["s3:GetEncryptionConfiguration"],
                 [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
