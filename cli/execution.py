@@ -29,6 +29,7 @@ class Request:
     force_reason: str | None = None
     persona: str = "all"
     user_centric: bool = False
+    allow_destructive: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The execution's input."""
@@ -47,6 +48,8 @@ class Request:
             document["settings"] = self.settings
         if self.force_reason:
             document["force"] = {"reason": self.force_reason}
+        if self.allow_destructive:
+            document["allow_destructive"] = list(self.allow_destructive)
         return document
 
 

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from cli.commands.deploy import deploy
+from cli.commands.drift import drift
 from cli.commands.plan import plan
 from cli.commands.rollback import rollback
 from cli.commands.status import status
@@ -32,7 +33,7 @@ def cutover() -> None:
     """
 
 
-for _command in (plan, deploy, status, watch, rollback):
+for _command in (plan, deploy, status, watch, drift, rollback):
     cutover.add_command(_command)
 
 

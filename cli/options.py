@@ -28,6 +28,12 @@ def release_options(command: _F) -> _F:
             default="all",
             help="Whose verdicts to show first.",
         ),
+        click.option(
+            "--allow-destructive",
+            multiple=True,
+            metavar="LOGICAL_ID",
+            help="Let this stateful resource be replaced or deleted (repeatable).",
+        ),
         click.option("--force", "force_reason", metavar="REASON", help="Deploy outside the window; say why."),
         click.option(
             "--set",
@@ -77,6 +83,7 @@ def build_request(
     force_reason: str | None,
     persona: str,
     user_centric: bool,
+    allow_destructive: tuple[str, ...] = (),
 ) -> Request:
     """The execution's input from the command's options; uploads the source if one is to be built.
 
@@ -101,4 +108,5 @@ def build_request(
         force_reason=force_reason,
         persona=persona,
         user_centric=user_centric,
+        allow_destructive=allow_destructive,
     )

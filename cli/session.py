@@ -81,6 +81,10 @@ class Environment:
     def rollback_function(self) -> str:
         return f"{self._prefix}-rollback"
 
+    @property
+    def drift_function(self) -> str:
+        return f"{self._prefix}-drift"
+
     @cached_property
     def _session(self) -> boto3.Session:
         return boto3.Session(region_name=self.configuration.region)

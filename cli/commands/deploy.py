@@ -15,7 +15,7 @@ from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
 
 # Errors of the state machine that mean: nothing was started.
-_REFUSALS = {"LockHeldError", "OutsideWindowError"}
+_REFUSALS = {"LockHeldError", "OutsideWindowError", "DestructiveChangeError"}
 _BAD_INPUT = {"InvalidInputError", "WrongEnvironmentError", "ImageNotFoundError", "SourceNotFoundError"}
 
 

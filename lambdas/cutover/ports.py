@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from cutover.domain.colours import Weights
+from cutover.domain.declared import Declared, Rule
 from cutover.domain.environment import Targets
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
@@ -83,11 +84,12 @@ class LoadBalancer(Protocol):
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as CloudFormation has it; `outputs` by their names."""
+    """A stack as CloudFormation has it; `outputs` and `parameters` by their names."""
 
     status: str
     reason: str
     outputs: Mapping[str, str]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,28 +106,56 @@ class Stacks(Protocol):
 
     def resources(self) -> Sequence[StackResource]: ...
 
+    def declared(self) -> Sequence[Declared]:
+        """The deployed template's resources, resolved."""
+
     def first_failure(self) -> str | None:
         """The words of the first resource that failed in the stack's latest operation."""
 
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """`changes` are plain: action, logical_id, type, replacement, scope."""
+    """`changes` are plain: action, logical_id, type, replacement, scope, properties (names of those that
+    change)."""
 
     name: str
     status: str
     execution_status: str
     reason: str
     changes: Sequence[Mapping[str, Any]]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class ChangeSets(Protocol):
     def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
         """Does nothing when a change set of this name exists."""
 
+    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
+        """The same, for the template that the stack has now; parameters that aren't given keep their
+        values."""
+
     def find(self, name: str) -> ChangeSet | None: ...
     def execute(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
+
+
+class LiveResources(Protocol):
+    def look(self, declared: Declared) -> Mapping[str, str] | None:
+        """The facts of `cutover.domain.declared` as the live API tells them; None when there is nothing."""
+
+
+class Doors(Protocol):
+    """The ingress rules of security groups, by the group's id."""
+
+    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]: ...
+
+    def close(self, group: str, rule: Rule) -> None:
+        """Revokes a rule whose source is a CIDR."""
+
+
+class DriftDetection(Protocol):
+    def detect(self) -> Mapping[str, Any]:
+        """CloudFormation's own look: {status: IN_SYNC | DRIFTED | UNKNOWN, reason, resources}."""
 
 
 class Inventory(Protocol):

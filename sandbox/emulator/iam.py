@@ -160,7 +160,11 @@ def _install_enforcement() -> None:
 
 
 def _resource_tags(action: str, resource: str) -> dict[str, Any]:
-    """The tags of the instance that a command is for, as the key `ssm:resourceTag/NAME`."""
+    """The tags of the resource that is changed, under the key that the service gives them in a policy:
+    `ssm:resourceTag/NAME` for the instance of a command, `aws:ResourceTag/NAME` for a security group."""
+    if action.startswith("ec2:") and ":security-group/" in resource:
+        tags = ec2._tags.get(resource.rsplit("/", 1)[-1]) or []
+        return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}
     if action != "ssm:SendCommand" or ":instance/" not in resource:
         return {}
     tags = ec2._tags.get(resource.rsplit("/", 1)[-1]) or []

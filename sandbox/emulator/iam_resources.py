@@ -195,6 +195,8 @@ def _cloudwatch(name: str, request: Request) -> list[str] | None:
 def _ec2(name: str, request: Request) -> list[str] | None:
     if name.startswith("Describe"):
         return EVERYTHING
+    if "SecurityGroup" in name and (group := request.one("GroupId")):
+        return [request.arn("ec2", f"security-group/{group}")]
     ids = [str(each) for each in request.many("ResourceId" if name.endswith("Tags") else "InstanceId")]
     if not ids:
         return None

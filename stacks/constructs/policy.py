@@ -41,6 +41,8 @@ WITHOUT_RESOURCE = frozenset(
         "elasticloadbalancing:DescribeListenerAttributes",
         # A certificate has no ARN before it is requested; a random password never has one.
         "acm:RequestCertificate",
+        # A drift detection is found by its id.
+        "cloudformation:DescribeStackDriftDetectionStatus",
         "secretsmanager:GetRandomPassword",
         # A command's invocations are found by its id.
         "ssm:ListCommandInvocations",

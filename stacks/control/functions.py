@@ -24,7 +24,7 @@ class Provisioning:
 def control_functions(
     scope: Construct, names: Names, code: Code, provisioning: Provisioning
 ) -> dict[str, Function]:
-    """The seven functions by name."""
+    """The eight functions by name."""
     specs = (
         _journal(names),
         _provision(names, code, provisioning),
@@ -33,6 +33,7 @@ def control_functions(
         _observe(names),
         _swap(names),
         _rollback(names),
+        _drift(names),
     )
     here = Construct(scope, "Functions")
     return {spec.name: make_function(here, names, spec, code) for spec in specs}
@@ -116,6 +117,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 "DescribeStackResources",
                 "DescribeStacks",
                 "ExecuteChangeSet",
+                "GetTemplate",
             ),
             Statement(
                 ["iam:PassRole"],
@@ -127,6 +129,11 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             Statement(
                 [
                     "autoscaling:DescribeAutoScalingGroups",
+                    "ec2:DescribeLaunchTemplateVersions",
+                    "ec2:DescribeNatGateways",
+                    "ec2:DescribeSecurityGroups",
+                    "ec2:DescribeSubnets",
+                    "ec2:DescribeVpcs",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
                     "elasticloadbalancing:DescribeTargetGroups",
@@ -134,6 +141,12 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             ),
             # DocumentDB's actions are those of RDS.
             Statement(["rds:DescribeDBClusters"], [names.arn("rds", f"cluster:{names.prefix}")]),
+            Statement(["rds:DescribeDBInstances"], [names.arn("rds", f"db:{names.prefix}*")]),
+            Statement(
+                ["s3:GetEncryptionConfiguration"],
+                [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
+            ),
+            Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
             Statement(
                 ["elasticache:DescribeReplicationGroups"],
                 [names.arn("elasticache", f"replicationgroup:{names.prefix}")],
@@ -252,4 +265,32 @@ def _rollback(names: Names) -> FunctionSpec:
         },
         layer=False,
         traced=False,
+    )
+
+
+def _drift(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="drift",
+        purpose="Compares the security groups with the template and closes what was opened by hand",
+        timeout_seconds=90,
+        memory_mb=512,
+        statements=[
+            _stack(
+                names,
+                "DescribeStackResourceDrifts",
+                "DescribeStackResources",
+                "DescribeStacks",
+                "DetectStackDrift",
+                "GetTemplate",
+            ),
+            Statement(["cloudformation:DescribeStackDriftDetectionStatus"]),
+            Statement(["ec2:DescribeSecurityGroups"]),
+            # It can only take away, and only from this environment's groups.
+            Statement(
+                ["ec2:RevokeSecurityGroupIngress"],
+                [names.arn("ec2", "security-group/*")],
+                {"StringEquals": {"aws:ResourceTag/cutover-environment": names.environment}},
+            ),
+        ],
+        environment={"STACK_NAME": names.environment_stack},
     )

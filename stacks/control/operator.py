@@ -25,7 +25,7 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         Statement(["dynamodb:GetItem", "dynamodb:Query"], [names.arn("dynamodb", f"table/{names.journal}")]),
         Statement(["s3:GetObject", "s3:PutObject"], [f"{sources}/sources/*"]),
         Statement(["s3:ListBucket"], [sources]),
-        Statement(["lambda:InvokeFunction"], [names.function_arn("rollback")]),
+        Statement(["lambda:InvokeFunction"], [names.function_arn("rollback"), names.function_arn("drift")]),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
         Statement(_LOOK),
     ]

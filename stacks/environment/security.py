@@ -111,7 +111,11 @@ def _group(
                 description="Nothing leaves from here",
             )
         ],
-        tags=[cdk.CfnTag(key="Name", value=names.named(id.lower()))],
+        tags=[
+            cdk.CfnTag(key="Name", value=names.named(id.lower())),
+            # The drift function may close rules of groups with this tag, and of no others.
+            cdk.CfnTag(key="cutover-environment", value=names.environment),
+        ],
     )
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.declared import Declared, Rule, ingress, wanted
 from cutover.domain.environment import Targets
 from cutover.domain.errors import ConflictError, LockLostError, NotReachableError
 from cutover.domain.health import Target
@@ -140,6 +141,68 @@ class FakeLoadBalancer:
             raise NotReachableError(f"{name} does not answer")
 
 
+# The least of each kind of resource that the look at the live environment asks about.
+LEAST: Mapping[str, Mapping[str, Any]] = {
+    "AWS::EC2::VPC": {"CidrBlock": "10.1.0.0/16"},
+    "AWS::EC2::Subnet": {"CidrBlock": "10.1.1.0/24", "AvailabilityZone": "a"},
+    "AWS::EC2::NatGateway": {"SubnetId": "subnet"},
+    "AWS::EC2::SecurityGroup": {
+        "SecurityGroupIngress": [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"}]
+    },
+    "AWS::EC2::LaunchTemplate": {"LaunchTemplateData": {"InstanceType": "t3.large"}},
+    "AWS::AutoScaling::AutoScalingGroup": {"DesiredCapacity": "2"},
+    "AWS::DocDB::DBCluster": {"StorageEncrypted": True},
+    "AWS::DocDB::DBInstance": {"DBClusterIdentifier": "dbcluster", "DBInstanceClass": "db.t3.medium"},
+    "AWS::ElastiCache::ReplicationGroup": {
+        "NumCacheClusters": 2,
+        "TransitEncryptionEnabled": True,
+        "AtRestEncryptionEnabled": True,
+    },
+    "AWS::S3::Bucket": {},
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": {"Scheme": "internal", "Subnets": ["a", "b"]},
+    "AWS::ElasticLoadBalancingV2::Listener": {"Port": 443, "Protocol": "HTTPS"},
+    "AWS::ElasticLoadBalancingV2::TargetGroup": {"Port": 8000},
+    "AWS::CloudWatch::Alarm": {"Threshold": 5, "EvaluationPeriods": 5},
+}
+
+
+def declare() -> list[Declared]:
+    """One resource of each kind; its physical id is its type's last word in small letters."""
+    return [
+        Declared(kind.rsplit("::", 1)[1], kind, kind.rsplit("::", 1)[1].lower(), properties)
+        for kind, properties in LEAST.items()
+    ]
+
+
+class FakeLive:
+    """Finds what is wanted, but for what `found` says by the logical id; an error there is raised."""
+
+    def __init__(self, every: Sequence[Declared] | None = None) -> None:
+        self.every = every or declare()
+        self.found: dict[str, Mapping[str, str] | Exception | None] = {}
+
+    def look(self, declared: Declared) -> Mapping[str, str] | None:
+        found = self.found.get(declared.logical_id, wanted(declared, self.every))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class FakeDoors:
+    """Security groups by id; `closed` are the rules that were revoked."""
+
+    def __init__(self, groups: Mapping[str, frozenset[Rule]] | None = None) -> None:
+        self.groups = dict(groups if groups is not None else ingress(declare()))
+        self.closed: list[tuple[str, Rule]] = []
+
+    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]:
+        return {group: self.groups[group] for group in groups if group in self.groups}
+
+    def close(self, group: str, rule: Rule) -> None:
+        self.groups[group] -= {rule}
+        self.closed.append((group, rule))
+
+
 class FakeStacks:
     """One stack and its change sets. `empty` makes every change set one without changes."""
 
@@ -150,12 +213,16 @@ class FakeStacks:
         self.executed: list[str] = []
         self.held: list[StackResource] = [StackResource("Balancer", "AWS::X", "CREATE_COMPLETE")]
         self.failure: str | None = None
+        self.declares: list[Declared] = declare()
 
     def stack(self) -> Stack | None:
         return self.there
 
     def resources(self) -> Sequence[StackResource]:
         return self.held
+
+    def declared(self) -> Sequence[Declared]:
+        return self.declares
 
     def first_failure(self) -> str | None:
         return self.failure
@@ -164,9 +231,12 @@ class FakeStacks:
         if name in self.sets:
             return
         self.created.append((name, new_stack, parameters))
-        self.sets[name] = ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [])
+        self.sets[name] = ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [], parameters)
         if new_stack and self.there is None:
             self.there = Stack("REVIEW_IN_PROGRESS", "", {})
+
+    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
+        self.sets.setdefault(name, ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [], parameters))
 
     def become(self, name: str, status: str, execution_status: str = "AVAILABLE", reason: str = "") -> None:
         changes = [{"action": "Modify", "logical_id": "Balancer"}]

@@ -2,91 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cutover.adapters.stacks import CloudFormationStacks, Template
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
-from cutover.domain.records import Deployment
-from cutover.ports import Group
-from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
-from cutover.steps.prepare_change_set import prepare_change_set
-from tests.contract.fakes import OUTPUTS, FakeInstances, FakeLoadBalancer
+from cutover.handlers import provision
+from cutover.steps.execute_change_set import discard_change_set
+from tests.contract.site import BROKEN, FULL, Site, deployment
 from tests.sandbox.conftest import Emulator
-
-FULL = FakeInstances(backend_blue=Group(["i-1"], 1), backend_green=Group(["i-2"], 1))
-WEIGHTS = ("BlueWeight", "GreenWeight", "TestBlueWeight", "TestGreenWeight")
-
-# Found bad only when it is made: it goes on to a state that is not there.
-BROKEN = {
-    "RoleArn": "arn:aws:iam::123456789012:role/none",
-    "DefinitionString": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}),
-}
-
-
-class Site:
-    """A stack of one parameter whose outputs are those of an environment."""
-
-    def __init__(self, aws: Emulator) -> None:
-        self.aws, self.name = aws, aws.unique("environment")
-        self.s3, self.bucket = aws.client("s3"), aws.unique("templates")
-        self.s3.create_bucket(
-            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": aws.settings.region}
-        )
-        self.role = aws.role("cloudformation.amazonaws.com", aws.allow("*", on="*"))
-        self.write({"Type": "String", "Value": {"Ref": "BlueWeight"}})
-        self.stacks = self._stacks()
-
-    def write(self, properties: dict[str, Any], kind: str = "AWS::SSM::Parameter") -> None:
-        template = {
-            "Parameters": {name: {"Type": "Number"} for name in WEIGHTS},
-            "Resources": {"Setting": {"Type": kind, "Properties": properties}},
-            "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
-        }
-        self.s3.put_object(Bucket=self.bucket, Key="template.json", Body=json.dumps(template).encode())
-
-    def _stacks(self) -> CloudFormationStacks:
-        url = f"https://s3.ap-northeast-2.amazonaws.com/{self.bucket}/template.json"
-        return CloudFormationStacks(
-            self.aws.client("cloudformation"), self.name, Template(url, self.role, {})
-        )
-
-    def prepare(self, deployment: Deployment, balancer: FakeLoadBalancer | None = None) -> dict[str, Any]:
-        def ready() -> dict[str, Any] | None:
-            answer = prepare_change_set(
-                deployment,
-                stacks=self.stacks,
-                change_sets=self.stacks,
-                balancer=balancer or FakeLoadBalancer(),
-            )
-            return answer if answer["status"] == "ready" else None
-
-        found = self.aws.wait_for(ready, what="the change set")
-        assert found is not None
-        return found
-
-    def look(self, deployment: Deployment) -> str:
-        answer = look_at_stack(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
-        return str(answer["status"])
-
-    def execute(self, deployment: Deployment) -> None:
-        answer = execute_change_set(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
-        if answer["status"] != "settled":
-            self.aws.wait_for(
-                lambda: self.look(deployment) == "settled",
-                what="the stack",
-            )
+from tests.unit.test_handler_walk import INPUT, House
 
 
 @pytest.fixture
 def site(aws: Emulator) -> Site:
     return Site(aws)
-
-
-def deployment(number: int) -> Deployment:
-    return Deployment(id=f"d{number}", version="v", environment="sandbox", fence=1, started="now")
 
 
 def test_an_environment_is_created_then_unchanged_then_changed(site: Site) -> None:
@@ -163,3 +95,36 @@ def test_a_template_that_is_none_fails_the_change_set(site: Site) -> None:
     site.write({}, kind="AWS::Nothing::AtAll")
     with pytest.raises((ChangeSetFailedError, Exception), match="AWS::Nothing::AtAll"):
         site.prepare(deployment(1))
+
+
+def test_a_failed_update_is_the_executions_cause_and_leaves_the_stack_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the whole machine: the words of the resource that failed first are what a person reads."""
+    site.prepare(deployment(1))
+    site.execute(deployment(1))
+    formation = site.aws.client("cloudformation")
+    before = _state(formation, site.name)
+    site.write(BROKEN, kind="AWS::StepFunctions::StateMachine")
+
+    house = House(monkeypatch)
+    wired = SimpleNamespace(stacks=site.stacks, balancer=house.world.balancer, instances=FULL)
+    monkeypatch.setattr(provision, "wiring", lambda: wired)
+    house.walk._on_wait = lambda: time.sleep(0.2)
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "StackFailedError")
+    assert "Setting (AWS::StepFunctions::StateMachine): " in output["Cause"]
+    assert "UPDATE_ROLLBACK_COMPLETE" in output["Cause"]
+    assert _state(formation, site.name) == before
+    assert house.world.balancer.moves == []
+
+
+def _state(formation: Any, name: str) -> tuple[Any, ...]:
+    stack = formation.describe_stacks(StackName=name)["Stacks"][0]
+    resources = formation.describe_stack_resources(StackName=name)["StackResources"]
+    return (
+        formation.get_template(StackName=name)["TemplateBody"],
+        sorted((o["OutputKey"], o["OutputValue"]) for o in stack["Outputs"]),
+        sorted((r["LogicalResourceId"], r["ResourceType"], r["PhysicalResourceId"]) for r in resources),
+    )

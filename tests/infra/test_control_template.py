@@ -28,6 +28,7 @@ VARIABLES = {
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},
     "swap": set(),
+    "drift": {"STACK_NAME"},
     "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
 }
 IN_ENVIRONMENT = {
@@ -129,11 +130,11 @@ def test_the_state_machine_logs_everything_and_is_traced(staging):
     assert machine["TracingConfiguration"] == {"Enabled": True}
 
 
-def test_the_state_machine_calls_the_ten_functions_and_the_build_and_nothing_else(staging):
+def test_the_state_machine_calls_the_eleven_functions_and_the_build_and_nothing_else(staging):
     role = staging.control.named("AWS::IAM::Role", "RoleName", "cutover-staging-deploy-machine")
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     (invoke,) = (s for s in statements if s["Action"] == ["lambda:InvokeFunction"])
-    assert len(invoke["Resource"]) == 10
+    assert len(invoke["Resource"]) == 11
     (build,) = (s for s in statements if "codebuild:StartBuild" in s["Action"])
     assert build["Action"] == ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
     (rule,) = (s for s in statements if "events:PutRule" in s["Action"])

@@ -13,9 +13,22 @@ import pytest
 
 from cutover.domain.alarms import read_alarm_event
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.declared import Rule
 from cutover.domain.indexes import Index
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
-from cutover.handlers import database, journal, load, observe, plan, probe, provision, release, rollback, swap
+from cutover.handlers import (
+    database,
+    drift,
+    journal,
+    load,
+    observe,
+    plan,
+    probe,
+    provision,
+    release,
+    rollback,
+    swap,
+)
 from cutover.ports import Alarm, Group, Invocation
 from cutover.steps.http_security import HEADERS
 from cutover.steps.roll_back import roll_back_on_alarm
@@ -26,9 +39,11 @@ from tests.contract.fakes import (
     FakeAlarms,
     FakeConfiguration,
     FakeDatabase,
+    FakeDoors,
     FakeHttp,
     FakeInstances,
     FakeInventory,
+    FakeLive,
     FakeLoad,
     FakeNetwork,
     FakeRegistry,
@@ -82,6 +97,7 @@ class House:
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
         self.network = FakeNetwork(*DECLARED)
         self.executions = self.world.executions
+        self.resources, self.doors = FakeLive(), FakeDoors()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -106,6 +122,7 @@ class House:
                 "Plan": plan,
                 "Release": release,
                 "Observe": observe,
+                "Drift": drift,
                 "Swap": swap,
                 "Rollback": rollback,
                 "Database": database,
@@ -150,6 +167,8 @@ class House:
             "stacks": self.stacks,
             "instances": self.instances,
             "inventory": FakeInventory(),
+            "resources": self.resources,
+            "doors": self.doors,
             "registry": self.registry,
             "sources": FakeSources(SOURCE),
             "alarms": self.alarms,
@@ -170,7 +189,7 @@ class House:
             ),
         }
         wired = SimpleNamespace(**shared)
-        for module in (journal, provision, plan, release, observe, swap, rollback, database, probe):
+        for module in (journal, provision, plan, release, observe, drift, swap, rollback, database, probe):
             monkeypatch.setattr(module, "wiring", lambda: wired)
         monkeypatch.setattr(load, "variables", lambda: wired.variables)
         monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
@@ -321,6 +340,21 @@ def test_what_is_wrong_before_the_swap_fails_the_deployment_and_moves_no_traffic
     assert house.live.version == "v1"
     assert house.record["status"] == "FAILED"
     assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_a_door_that_was_opened_by_hand_is_closed_and_told_and_the_deployment_goes_on(house: House) -> None:
+    ssh = Rule("tcp", 22, 22, "0.0.0.0/0")
+    house.doors.groups["securitygroup"] |= {ssh}
+    status, _ = house.walk.run(INPUT)
+
+    assert (status, house.doors.closed) == ("SUCCEEDED", [("securitygroup", ssh)])
+    (gate,) = [
+        gate
+        for phase in house.record["phases"]
+        for gate in phase["gates"]
+        if gate["name"] == "Security groups are as the template declares them"
+    ]
+    assert (gate["verdict"], gate["found"]) == ("Fail", "SecurityGroup: tcp 22 from 0.0.0.0/0 opened, closed")
 
 
 def test_a_swap_that_can_not_be_proved_is_taken_back(house: House) -> None:

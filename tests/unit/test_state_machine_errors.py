@@ -97,6 +97,10 @@ def test_every_state_can_be_reached() -> None:
     assert reached == set(STATES)
 
 
+# What `cutover` itself asks functions for.
+BY_COMMAND = {"drift": {"look"}}
+
+
 def test_every_action_of_a_payload_is_handled() -> None:
     # Asked for by the machine that brings a release to new instances: see test_step_boot.py.
     handled: dict[str, set[str]] = {"release": {"boot", "booted"}}
@@ -116,7 +120,7 @@ def test_every_action_of_a_payload_is_handled() -> None:
     asked = {function: actions for function, actions in handled.items() if actions != {None}}
     for function, actions in asked.items():
         module = importlib.import_module(f"cutover.handlers.{function}")
-        assert actions == set(module.ACTIONS), (
+        assert actions | BY_COMMAND.get(function, set()) == set(module.ACTIONS), (
             f"{function} handles what nobody asks for, or the other way round"
         )
 

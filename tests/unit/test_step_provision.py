@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.declared import KINDS
 from cutover.domain.errors import (
     ChangeSetFailedError,
     ImageNotFoundError,
@@ -30,6 +31,7 @@ from tests.contract.fakes import (
     FakeInstances,
     FakeInventory,
     FakeJournal,
+    FakeLive,
     FakeLoadBalancer,
     FakeRegistry,
     FakeSources,
@@ -92,7 +94,9 @@ def test_preparing_again_looks_instead_of_creating() -> None:
 
     assert len(stacks.created) == 1
     assert answer["status"] == "ready"
-    assert answer["change_set"]["changes"] == [{"action": "Modify", "logical_id": "Balancer"}]
+    assert answer["change_set"]["changes"] == [
+        {"action": "Modify", "logical_id": "Balancer", "destructive": None}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +110,9 @@ def test_nothing_to_change_is_ready_and_executing_it_does_nothing(reason: str) -
     answer = prepare(stacks)
     assert answer["status"] == "ready"
     assert answer["change_set"] == {"name": NAME, "empty": True, "changes": []}
-    assert execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL) == {
-        "status": "settled"
-    }
+    assert execute_change_set(
+        DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL, balancer=FakeLoadBalancer()
+    ) == {"status": "settled"}
     assert stacks.executed == []
 
 
@@ -140,7 +144,9 @@ def test_executing_begins_once() -> None:
     stacks.become(NAME, "CREATE_COMPLETE")
 
     for _ in range(2):
-        answer = execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL)
+        answer = execute_change_set(
+            DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL, balancer=FakeLoadBalancer()
+        )
         assert answer["status"] == "settling"
     assert stacks.executed == [NAME]
 
@@ -181,7 +187,9 @@ def test_a_stack_that_rolls_back_is_waited_for() -> None:
 def test_a_change_set_that_is_gone_is_named() -> None:
     stacks = FakeStacks(STACK)
     with pytest.raises(ChangeSetFailedError, match=NAME):
-        execute_change_set(DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL)
+        execute_change_set(
+            DEPLOYMENT, stacks=stacks, change_sets=stacks, instances=FULL, balancer=FakeLoadBalancer()
+        )
 
 
 def test_a_plan_leaves_no_change_set() -> None:
@@ -197,6 +205,7 @@ def verify(
     balancer: FakeLoadBalancer | None = None,
     instances: FakeInstances = FULL,
     inventory: FakeInventory | None = None,
+    resources: FakeLive | None = None,
 ) -> dict[str, str]:
     answer = verify_resources(
         "cutover-sandbox",
@@ -204,6 +213,7 @@ def verify(
         balancer=balancer or FakeLoadBalancer(),
         instances=instances,
         inventory=inventory or FakeInventory(),
+        resources=resources or FakeLive(),
     )
     return {gate["name"]: gate["verdict"] for gate in answer["gates"]}
 
@@ -247,6 +257,31 @@ def test_what_can_not_be_read_is_inconclusive() -> None:
 )
 def test_what_is_not_as_it_should_be_fails(found: dict[str, Any], gate: str) -> None:
     assert verify(**found)[gate] == "Fail"
+
+
+ROWS = sorted(KINDS)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_each_resource_of_section_b_has_a_row_of_its_own(kind: str) -> None:
+    name, logical_id = f"{kind.removeprefix('AWS::')} {kind.rsplit('::', 1)[1]}", kind.rsplit("::", 1)[1]
+    assert verify()[name] == "Pass"
+    for found, verdict in (
+        (None, "Fail"),
+        ({"cidr": "of another kind"}, "Fail"),
+        (NotReachableError("it does not answer"), "Inconclusive"),
+    ):
+        live = FakeLive()
+        live.found[logical_id] = found
+        verdicts = verify(resources=live)
+        assert verdicts.pop(name) == verdict
+        assert set(verdicts.values()) == {"Pass"}
+
+
+def test_a_kind_that_the_template_lacks_is_told() -> None:
+    stacks = FakeStacks(STACK)
+    stacks.declares = [each for each in stacks.declares if each.type != "AWS::EC2::NatGateway"]
+    assert verify(stacks)["Every kind of resource of section B is declared"] == "Fail"
 
 
 class Planner:

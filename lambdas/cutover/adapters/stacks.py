@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
+from cutover.domain.declared import Declared, resolve
 from cutover.ports import ChangeSet, Stack, StackResource
 
 # Resources that stopped because another one failed: their reason explains nothing.
@@ -45,7 +48,8 @@ class CloudFormationStacks:
         if not found:
             return None
         outputs = {output["OutputKey"]: output["OutputValue"] for output in found[0].get("Outputs") or []}
-        return Stack(found[0]["StackStatus"], found[0].get("StackStatusReason", ""), outputs)
+        reason = found[0].get("StackStatusReason", "")
+        return Stack(found[0]["StackStatus"], reason, outputs, _parameters(found[0]))
 
     def resources(self) -> Sequence[StackResource]:
         with aws_errors():
@@ -59,6 +63,15 @@ class CloudFormationStacks:
             )
             for resource in found
         ]
+
+    def declared(self) -> Sequence[Declared]:
+        with aws_errors():
+            body = self._client.get_template(StackName=self._name, TemplateStage="Original")["TemplateBody"]
+            found = self._client.describe_stack_resources(StackName=self._name)["StackResources"]
+        physical = {each["LogicalResourceId"]: each.get("PhysicalResourceId") or "" for each in found}
+        stack = self.stack()
+        template = json.loads(body) if isinstance(body, str) else body
+        return resolve(template, physical, stack.parameters if stack else {})
 
     def first_failure(self) -> str | None:
         failure = None
@@ -82,17 +95,38 @@ class CloudFormationStacks:
         if self._template is None:
             raise TypeError("change sets are created from a template")
         every = {**self._template.parameters, **parameters}
+        self._create(
+            name,
+            ChangeSetType="CREATE" if new_stack else "UPDATE",
+            TemplateURL=self._template.url,
+            Parameters=[_given(key, value) for key, value in sorted(every.items())],
+        )
+
+    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
+        stack = self.stack()
+        kept = sorted(set(stack.parameters if stack else ()) - set(parameters))
+        self._create(
+            name,
+            ChangeSetType="UPDATE",
+            UsePreviousTemplate=True,
+            Parameters=[
+                *(_given(key, value) for key, value in sorted(parameters.items())),
+                *({"ParameterKey": key, "UsePreviousValue": True} for key in kept),
+            ],
+        )
+
+    def _create(self, name: str, **how: Any) -> None:
+        if self._template is None:
+            raise TypeError("change sets are created from a template")
         with aws_errors():
             try:
                 self._client.create_change_set(
                     StackName=self._name,
                     ChangeSetName=name,
-                    ChangeSetType="CREATE" if new_stack else "UPDATE",
-                    TemplateURL=self._template.url,
                     RoleARN=self._template.service_role,
                     Capabilities=["CAPABILITY_NAMED_IAM"],
-                    Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in sorted(every.items())],
                     ClientToken=name,
+                    **how,
                 )
             except ClientError as error:
                 if code(error) not in ("AlreadyExistsException", "AlreadyExists"):
@@ -121,6 +155,7 @@ class CloudFormationStacks:
             changes=[
                 _change(change["ResourceChange"]) for page in pages for change in page.get("Changes") or []
             ],
+            parameters=_parameters(pages[0]),
         )
 
     def execute(self, name: str) -> None:
@@ -136,6 +171,66 @@ class CloudFormationStacks:
                     raise
 
 
+class CloudFormationDrift:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html
+
+    CloudFormation reads each resource with its caller's rights; one that the caller may not read is not in
+    the answer, and `reason` says so.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        stack_name: str,
+        *,
+        seconds: float = 60,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._name = stack_name
+        self._seconds = seconds
+        self._sleep = sleep
+
+    def detect(self) -> dict[str, Any]:
+        """Waits for `seconds`; a detection that takes longer is UNKNOWN, not in sync."""
+        with aws_errors():
+            detection = self._client.detect_stack_drift(StackName=self._name)["StackDriftDetectionId"]
+            deadline = time.monotonic() + self._seconds
+            while True:
+                found = self._client.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
+                if found["DetectionStatus"] != "DETECTION_IN_PROGRESS":
+                    break
+                if time.monotonic() > deadline:
+                    return {"status": "UNKNOWN", "reason": "the detection still runs", "resources": []}
+                self._sleep(1)
+            drifted = self._client.describe_stack_resource_drifts(
+                StackName=self._name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
+            )["StackResourceDrifts"]
+        whole = found["DetectionStatus"] == "DETECTION_COMPLETE"
+        status = str(found.get("StackDriftStatus") or "UNKNOWN")
+        return {
+            # Drift that was found counts even if not all could be looked at; "in sync" needs them all.
+            "status": status if whole or drifted else "UNKNOWN",
+            "reason": found.get("DetectionStatusReason", ""),
+            "resources": [
+                {
+                    "logical_id": each["LogicalResourceId"],
+                    "type": each["ResourceType"],
+                    "status": each["StackResourceDriftStatus"],
+                }
+                for each in drifted
+            ],
+        }
+
+
+def _given(key: str, value: str) -> dict[str, str]:
+    return {"ParameterKey": key, "ParameterValue": value}
+
+
+def _parameters(described: Mapping[str, Any]) -> dict[str, str]:
+    return {each["ParameterKey"]: each["ParameterValue"] for each in described.get("Parameters") or []}
+
+
 def _change(change: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "action": change["Action"],
@@ -143,4 +238,12 @@ def _change(change: Mapping[str, Any]) -> dict[str, Any]:
         "type": change["ResourceType"],
         "replacement": change.get("Replacement") or "False",
         "scope": list(change.get("Scope") or []),
+        "properties": sorted(
+            {
+                str(detail["Target"]["Name"])
+                for detail in change.get("Details") or []
+                if (detail.get("Target") or {}).get("Attribute") == "Properties"
+                and detail["Target"].get("Name")
+            }
+        ),
     }

@@ -60,6 +60,10 @@ class ChangeSetFailedError(TerminalError):
     """CloudFormation could not compute what it would change."""
 
 
+class DestructiveChangeError(TerminalError):
+    """The change set would replace or delete what can't be brought back, and nobody allowed it by name."""
+
+
 class StackFailedError(TerminalError):
     """CloudFormation could not bring the environment's stack to where it was asked to."""
 

@@ -11,12 +11,24 @@ from typing import Any
 from cutover.domain.errors import InvalidInputError, WrongEnvironmentError
 from cutover.domain.gates import Persona
 
-FIELDS = ("environment", "version", "source", "image", "mode", "settings", "force", "persona", "user_centric")
+FIELDS = (
+    "environment",
+    "version",
+    "source",
+    "image",
+    "mode",
+    "settings",
+    "force",
+    "persona",
+    "user_centric",
+    "allow_destructive",
+)
 PERSONAS = ("all", *Persona)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SOURCE = re.compile(r"sources/[0-9a-f]{64}\.zip")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LOGICAL_ID = re.compile(r"[A-Za-z0-9]{1,255}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -39,6 +51,7 @@ class Input:
     forced_because: str | None
     persona: str
     user_centric: bool
+    allow_destructive: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +64,7 @@ class Input:
             "force": {"reason": self.forced_because} if self.forced_because else None,
             "persona": self.persona,
             "user_centric": self.user_centric,
+            "allow_destructive": list(self.allow_destructive),
         }
 
 
@@ -98,6 +112,7 @@ def read_input(raw: object, environment: str) -> Input:
         forced_because=_reason(raw.get("force")),
         persona=_choice(raw, "persona", PERSONAS),
         user_centric=_flag(raw, "user_centric"),
+        allow_destructive=_logical_ids(raw.get("allow_destructive")),
     )
 
 
@@ -163,6 +178,22 @@ def _settings(value: object) -> Mapping[str, str]:
                 f"settings.{name}: {setting!r} does not fit; wanted a text of one line, without single quotes"
             )
     return dict(value)
+
+
+def _logical_ids(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidInputError(
+            f'allow_destructive: {value!r} is not a list; wanted the logical ids, ["Database"]'
+        )
+    for name in value:
+        if not isinstance(name, str) or not _LOGICAL_ID.fullmatch(name):
+            raise InvalidInputError(
+                f"allow_destructive: {name!r} is no logical id of a template; "
+                "wanted letters and digits, as the refusal and the plan show it"
+            )
+    return tuple(value)
 
 
 def _reason(value: object) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cutover.adapters.aws import client
 from cutover.adapters.fleet import AutoScalingInstances
+from cutover.adapters.live import LiveResources
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import DataStores
 from cutover.adapters.stacks import CloudFormationStacks, Template
@@ -38,6 +39,7 @@ class Wiring:
     balancer: ElasticLoadBalancer
     instances: AutoScalingInstances
     inventory: DataStores
+    resources: LiveResources
 
 
 @cache
@@ -55,6 +57,7 @@ def wiring() -> Wiring:
         ElasticLoadBalancer(client("elbv2")),
         AutoScalingInstances(client("autoscaling")),
         DataStores(client("docdb"), client("elasticache")),
+        LiveResources(client),
     )
 
 
@@ -68,7 +71,11 @@ def prepare(event: Mapping[str, Any]) -> dict[str, Any]:
 def execute(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     return execute_change_set(
-        deployment, stacks=wired.stacks, change_sets=wired.stacks, instances=wired.instances
+        deployment,
+        stacks=wired.stacks,
+        change_sets=wired.stacks,
+        instances=wired.instances,
+        balancer=wired.balancer,
     )
 
 
@@ -90,6 +97,7 @@ def verify(_event: Mapping[str, Any]) -> dict[str, Any]:
         balancer=wired.balancer,
         instances=wired.instances,
         inventory=wired.inventory,
+        resources=wired.resources,
     )
 
 

@@ -7,8 +7,14 @@ from typing import Any
 from cutover.domain.environment import Environment
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
 from cutover.domain.records import Deployment
-from cutover.ports import ChangeSets, Instances, Stacks
-from cutover.steps.prepare_change_set import change_set_name, is_empty, outputs_of
+from cutover.ports import ChangeSets, Instances, LoadBalancer, Stacks
+from cutover.steps.prepare_change_set import (
+    change_set_name,
+    is_empty,
+    outputs_of,
+    refuse_destruction,
+    refuse_moved_weights,
+)
 
 SETTLED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 UNDER_WAY = frozenset({"AVAILABLE", "EXECUTE_IN_PROGRESS"})
@@ -17,7 +23,12 @@ USABLE = SETTLED | {"UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 
 
 def execute_change_set(
-    deployment: Deployment, *, stacks: Stacks, change_sets: ChangeSets, instances: Instances
+    deployment: Deployment,
+    *,
+    stacks: Stacks,
+    change_sets: ChangeSets,
+    instances: Instances,
+    balancer: LoadBalancer,
 ) -> dict[str, Any]:
     """{status: settling | settled}. Does nothing for an empty change set, or for one that is being
     executed."""
@@ -29,6 +40,8 @@ def execute_change_set(
         change_sets.delete(name)
         return _settled(stacks, instances, acceptable=USABLE)
     if found.execution_status == "AVAILABLE":
+        refuse_destruction(deployment, found, change_sets)
+        refuse_moved_weights(found, stacks.stack(), balancer, change_sets)
         change_sets.execute(name)
         return {"status": "settling", "waiting_for": "CloudFormation has begun"}
     return look_at_stack(deployment, stacks=stacks, change_sets=change_sets, instances=instances)

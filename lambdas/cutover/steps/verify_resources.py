@@ -3,21 +3,29 @@ C1)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cutover.domain.declared import KINDS, Declared, wanted
 from cutover.domain.environment import Environment
 from cutover.domain.errors import CutoverError, StackFailedError
 from cutover.domain.gates import Gate, Persona, Subject
-from cutover.ports import Instances, Inventory, LoadBalancer, Stacks
+from cutover.ports import Instances, Inventory, LiveResources, LoadBalancer, Stacks
 from cutover.steps.prepare_change_set import outputs_of
 
 SUBJECT = Subject("C1", Persona.RELIABILITY)
 AVAILABLE = "available"
+EVERY_KIND = "Every kind of resource of section B is declared"
 
 
 def verify_resources(
-    name: str, *, stacks: Stacks, balancer: LoadBalancer, instances: Instances, inventory: Inventory
+    name: str,
+    *,
+    stacks: Stacks,
+    balancer: LoadBalancer,
+    instances: Instances,
+    inventory: Inventory,
+    resources: LiveResources,
 ) -> dict[str, Any]:
     """{environment: the outputs, gates}. `name` is the cluster's and the cache's: cutover-ENVIRONMENT.
 
@@ -48,8 +56,47 @@ def verify_resources(
         ),
         _reading("The database is available", AVAILABLE, lambda: _state(inventory.database(name))),
         _reading("The cache is available", AVAILABLE, lambda: _state(inventory.cache(name))),
+        *_table(stacks, resources),
     ]
     return {"environment": environment.as_json(), "gates": [gate.as_json() for gate in gates]}
+
+
+def _table(stacks: Stacks, resources: LiveResources) -> list[Gate]:
+    """One gate for each resource of section B: what the deployed template declares against the live API."""
+    try:
+        declared = stacks.declared()
+    except CutoverError as error:
+        return [SUBJECT.inconclusive(EVERY_KIND, found=f"it can't be read: {error}", wanted="all of them")]
+    there = {each.type for each in declared}
+    missing = sorted(set(KINDS) - there)
+    first = SUBJECT.judge(
+        EVERY_KIND,
+        not missing,
+        found=f"missing: {', '.join(missing)}" if missing else f"all {len(KINDS)} of them",
+        wanted="all of them",
+        samples=len(declared),
+    )
+    rows = [_row(each, declared, resources) for each in declared if each.type in KINDS]
+    return [first, *sorted(rows, key=lambda gate: (gate.requirement, gate.name))]
+
+
+def _row(one: Declared, every: Sequence[Declared], resources: LiveResources) -> Gate:
+    subject, name = KINDS[one.type].subject, f"{one.type.removeprefix('AWS::')} {one.logical_id}"
+    facts = wanted(one, every)
+    told = _told(facts)
+    try:
+        found = resources.look(one)
+    except CutoverError as error:
+        return subject.inconclusive(name, found=f"it can't be read: {error}", wanted=told)
+    if found is None:
+        return subject.judge(
+            name, False, found=f"there is no {one.physical_id or 'such resource'}", wanted=told
+        )
+    return subject.judge(name, dict(found) == dict(facts), found=_told(found), wanted=told)
+
+
+def _told(facts: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 Finding = tuple[bool, str, int]

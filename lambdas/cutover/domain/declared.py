@@ -1,0 +1,222 @@
+"""What the deployed template declares, with its references resolved, and the facts that follow from it.
+
+The wanted state of the environment is read from the template that CloudFormation deployed, so that no second
+list of it can grow old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cutover.domain.gates import Persona, Subject
+
+WORLD = frozenset({"0.0.0.0/0", "::/0"})
+Facts = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One resource of the stack; `properties` are the template's, resolved."""
+
+    logical_id: str
+    type: str
+    physical_id: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    """Who may come in where: one source (a CIDR or a group's id). Ports are -1 for a protocol without."""
+
+    protocol: str
+    first_port: int
+    last_port: int
+    source: str
+
+    def __str__(self) -> str:
+        ports = (
+            str(self.first_port)
+            if self.first_port == self.last_port
+            else f"{self.first_port}-{self.last_port}"
+        )
+        what = "everything" if self.protocol == "-1" else f"{self.protocol} {ports}"
+        return f"{what} from {self.source}"
+
+    @property
+    def open_to_the_world(self) -> bool:
+        return self.source in WORLD
+
+
+def resolve(
+    template: Mapping[str, Any], physical: Mapping[str, str], parameters: Mapping[str, str]
+) -> list[Declared]:
+    """The template's resources. What can't be resolved becomes `${Name.Attribute}`, which equals nothing."""
+    known = {**parameters, **physical}
+    return [
+        Declared(id, str(body["Type"]), physical.get(id, ""), _resolved(body.get("Properties") or {}, known))
+        for id, body in (template.get("Resources") or {}).items()
+    ]
+
+
+def _resolved(value: Any, known: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_resolved(each, known) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"Ref"}:
+        return known.get(value["Ref"], f"${{{value['Ref']}}}")
+    if set(value) == {"Fn::GetAtt"}:
+        name, attribute = value["Fn::GetAtt"]
+        # A security group's id is its physical id; no other attribute is needed here.
+        return known.get(name) if attribute == "GroupId" and name in known else f"${{{name}.{attribute}}}"
+    if set(value) == {"Fn::Join"}:
+        separator, parts = value["Fn::Join"]
+        return str(separator).join(str(_resolved(part, known)) for part in parts)
+    return {key: _resolved(each, known) for key, each in value.items()}
+
+
+def ingress(declared: Iterable[Declared]) -> dict[str, frozenset[Rule]]:
+    """By the security group's id, every rule that the template lets in."""
+    groups: dict[str, set[Rule]] = {}
+    for each in declared:
+        if each.type == "AWS::EC2::SecurityGroup":
+            rules = each.properties.get("SecurityGroupIngress") or []
+            groups.setdefault(each.physical_id, set()).update(_rule(rule) for rule in rules)
+        elif each.type == "AWS::EC2::SecurityGroupIngress":
+            groups.setdefault(str(each.properties["GroupId"]), set()).add(_rule(each.properties))
+    return {group: frozenset(rules) for group, rules in groups.items()}
+
+
+def _rule(properties: Mapping[str, Any]) -> Rule:
+    sources = ("CidrIp", "CidrIpv6", "SourceSecurityGroupId", "SourcePrefixListId")
+    return Rule(
+        str(properties["IpProtocol"]),
+        int(properties.get("FromPort", -1)),
+        int(properties.get("ToPort", -1)),
+        next((str(properties[name]) for name in sources if properties.get(name)), "nowhere"),
+    )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of resource that section B asks for, and what of it must be found as declared."""
+
+    subject: Subject
+    facts: Callable[[Declared, Sequence[Declared]], Facts]
+
+
+def _of(requirement: str) -> Subject:
+    return Subject(requirement, Persona.SECURITY if requirement == "B2" else Persona.RELIABILITY)
+
+
+def _rules(group: Declared, every: Sequence[Declared]) -> Facts:
+    return {"ingress": shown(ingress(every).get(group.physical_id, frozenset()))}
+
+
+def shown(rules: Iterable[Rule]) -> str:
+    return "; ".join(str(rule) for rule in sorted(rules)) or "none"
+
+
+def _cluster(cluster: Declared, every: Sequence[Declared]) -> Facts:
+    nodes = [
+        each
+        for each in every
+        if each.type == "AWS::DocDB::DBInstance"
+        and each.properties.get("DBClusterIdentifier") == cluster.physical_id
+    ]
+    encrypted = yes(cluster.properties.get("StorageEncrypted"))
+    return {"status": "available", "nodes": str(len(nodes)), "encrypted": encrypted}
+
+
+def yes(value: object) -> str:
+    return "yes" if str(value).lower() == "true" else "no"
+
+
+def _encryption(bucket: Declared) -> str:
+    rules = (bucket.properties.get("BucketEncryption") or {}).get("ServerSideEncryptionConfiguration") or []
+    algorithms = [(rule.get("ServerSideEncryptionByDefault") or {}).get("SSEAlgorithm") for rule in rules]
+    return str(algorithms[0]) if algorithms else "none"
+
+
+def number(value: object) -> str:
+    """5, 5.0 and "5" are the same number."""
+    return f"{float(str(value)):g}"
+
+
+def _health_check(p: Mapping[str, Any]) -> str:
+    return (
+        f"{p.get('HealthCheckPath')} every {p.get('HealthCheckIntervalSeconds')} s, "
+        f"{p.get('HealthyThresholdCount')} up, {p.get('UnhealthyThresholdCount')} down"
+    )
+
+
+#: Every kind must be in the template at least once.
+KINDS: Mapping[str, Kind] = {
+    "AWS::EC2::VPC": Kind(_of("B1"), lambda d, _: {"cidr": d.properties["CidrBlock"]}),
+    "AWS::EC2::Subnet": Kind(
+        _of("B1"), lambda d, _: {"cidr": d.properties["CidrBlock"], "zone": d.properties["AvailabilityZone"]}
+    ),
+    "AWS::EC2::NatGateway": Kind(
+        _of("B1"), lambda d, _: {"subnet": d.properties["SubnetId"], "state": "available"}
+    ),
+    "AWS::EC2::SecurityGroup": Kind(_of("B2"), _rules),
+    "AWS::EC2::LaunchTemplate": Kind(
+        _of("B3"), lambda d, _: {"type": d.properties["LaunchTemplateData"]["InstanceType"]}
+    ),
+    "AWS::AutoScaling::AutoScalingGroup": Kind(
+        _of("B3"),
+        lambda d, _: {
+            "desired": number(d.properties["DesiredCapacity"]),
+            "in service": number(d.properties["DesiredCapacity"]),
+        },
+    ),
+    "AWS::DocDB::DBCluster": Kind(_of("B4"), _cluster),
+    "AWS::DocDB::DBInstance": Kind(
+        _of("B4"), lambda d, _: {"class": d.properties["DBInstanceClass"], "status": "available"}
+    ),
+    "AWS::ElastiCache::ReplicationGroup": Kind(
+        _of("B5"),
+        lambda d, _: {
+            "status": "available",
+            "nodes": number(d.properties["NumCacheClusters"]),
+            "TLS": yes(d.properties.get("TransitEncryptionEnabled")),
+            "encrypted": yes(d.properties.get("AtRestEncryptionEnabled")),
+        },
+    ),
+    "AWS::S3::Bucket": Kind(_of("B6"), lambda d, _: {"encryption": _encryption(d)}),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": Kind(
+        _of("B7"),
+        lambda d, _: {
+            "state": "active",
+            "scheme": str(d.properties["Scheme"]),
+            "zones": str(len(d.properties["Subnets"])),
+        },
+    ),
+    "AWS::ElasticLoadBalancingV2::Listener": Kind(
+        _of("B7"),
+        lambda d, _: {
+            "port": number(d.properties["Port"]),
+            "protocol": str(d.properties["Protocol"]),
+            "TLS policy": str(d.properties.get("SslPolicy")),
+        },
+    ),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": Kind(
+        _of("B7"),
+        lambda d, _: {"port": number(d.properties["Port"]), "health check": _health_check(d.properties)},
+    ),
+    "AWS::CloudWatch::Alarm": Kind(
+        _of("D1"),
+        lambda d, _: {
+            "threshold": number(d.properties["Threshold"]),
+            "periods": number(d.properties["EvaluationPeriods"]),
+            "missing data": str(d.properties.get("TreatMissingData", "missing")),
+        },
+    ),
+}
+
+
+def wanted(declared: Declared, every: Sequence[Declared]) -> Facts:
+    """What the live API must say of the resource."""
+    return KINDS[declared.type].facts(declared, every)

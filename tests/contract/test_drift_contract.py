@@ -1,0 +1,133 @@
+"""Drift as the live API tells it: rules opened by hand, closed by a role that may do nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from cutover.adapters.doors import SecurityGroupDoors
+from cutover.adapters.live import LiveResources
+from cutover.adapters.stacks import CloudFormationDrift
+from cutover.domain.declared import KINDS, Rule, wanted
+from cutover.steps.drift import look_for_drift
+from tests.contract.site import Site, deployment
+from tests.sandbox.conftest import Emulator
+
+SSH = Rule("tcp", 22, 22, "0.0.0.0/0")
+TAG = "cutover-environment"
+
+
+class Guarded(Site):
+    """Two security groups, one of which lets the other in."""
+
+    def __init__(self, aws: Emulator) -> None:
+        super().__init__(aws)
+        self.ec2 = aws.client("ec2")
+        group = {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": {
+                "GroupDescription": "d",
+                "VpcId": {"Ref": "Vpc"},
+                "Tags": [{"Key": TAG, "Value": "sandbox"}],
+                "SecurityGroupIngress": [
+                    {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"}
+                ],
+            },
+        }
+        between = {
+            "GroupId": {"Fn::GetAtt": ["Inner", "GroupId"]},
+            "SourceSecurityGroupId": {"Fn::GetAtt": ["Outer", "GroupId"]},
+            "IpProtocol": "tcp",
+            "FromPort": 8000,
+            "ToPort": 8002,
+        }
+        self.write_all(
+            {
+                "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.7.0.0/16"}},
+                "Outer": group,
+                "Inner": group,
+                "Between": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": between},
+            }
+        )
+        self.prepare(deployment(1))
+        self.execute(deployment(1))
+        self.group = next(each.physical_id for each in self.stacks.declared() if each.logical_id == "Inner")
+
+    def open(self) -> None:
+        permission = {
+            "IpProtocol": "tcp",
+            "FromPort": 22,
+            "ToPort": 22,
+            "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+        }
+        self.ec2.authorize_security_group_ingress(GroupId=self.group, IpPermissions=[permission])
+
+    def drift(self, *, restore: bool) -> dict[str, Any]:
+        doors = SecurityGroupDoors(self.ec2)
+        return look_for_drift(stacks=self.stacks, doors=doors, restore=restore)
+
+
+@pytest.fixture
+def site(aws: Emulator) -> Guarded:
+    return Guarded(aws)
+
+
+def test_a_stack_as_it_was_deployed_has_no_drift(site: Guarded) -> None:
+    assert site.drift(restore=True)["findings"] == []
+
+
+def test_ssh_from_anywhere_disappears_and_is_told(site: Guarded) -> None:
+    site.open()
+    assert site.drift(restore=False)["status"] == "drifted"
+    answer = site.drift(restore=True)
+    assert answer["status"] == "restored"
+    assert [(f["group"], f["rule"]) for f in answer["findings"]] == [("Inner", "tcp 22 from 0.0.0.0/0")]
+    assert site.drift(restore=True)["status"] == "none"
+    assert SSH not in SecurityGroupDoors(site.ec2).rules([site.group])[site.group]
+
+
+def test_a_rule_that_was_taken_away_is_missing(site: Guarded) -> None:
+    SecurityGroupDoors(site.ec2).close(site.group, Rule("tcp", 443, 443, "0.0.0.0/0"))
+    assert [f["what"] for f in site.drift(restore=True)["findings"]] == ["missing"]
+
+
+@pytest.mark.parametrize(("environment", "may"), [("sandbox", True), ("production", False)])
+def test_only_groups_with_the_environments_tag_can_be_closed(
+    site: Guarded, environment: str, may: bool
+) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security_iam_id-based-policy-examples.html"""
+    site.open()
+    allowed = site.aws.allow(
+        "ec2:RevokeSecurityGroupIngress",
+        on="arn:aws:ec2:ap-northeast-2:123456789012:security-group/*",
+        Condition={"StringEquals": {f"aws:ResourceTag/{TAG}": environment}},
+    )
+    ec2 = site.aws.client("ec2", site.aws.user(allowed))
+    permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    if may:
+        ec2.revoke_security_group_ingress(GroupId=site.group, IpPermissions=[permission])
+    else:
+        with pytest.raises(ClientError, match="not authorized"):
+            ec2.revoke_security_group_ingress(GroupId=site.group, IpPermissions=[permission])
+    assert (SSH in SecurityGroupDoors(site.ec2).rules([site.group])[site.group]) is not may
+
+
+def test_cloudformations_own_look_has_an_answer(site: Guarded) -> None:
+    found = CloudFormationDrift(site.aws.client("cloudformation"), site.name).detect()
+    assert found["status"] in ("IN_SYNC", "DRIFTED")
+    assert found["resources"] == []
+
+
+def test_what_is_live_has_the_facts_that_are_declared_and_what_is_gone_has_none(site: Guarded) -> None:
+    declared = site.stacks.declared()
+    live = LiveResources(site.aws.client)
+    for each in declared:
+        if each.type in KINDS:
+            assert live.look(each) == wanted(each, declared)
+    site.open()
+    inner = next(each for each in declared if each.logical_id == "Inner")
+    assert live.look(inner) != wanted(inner, declared)
+    site.aws.client("cloudformation").delete_stack(StackName=site.name)
+    site.aws.wait_for(lambda: live.look(inner) is None, what="the group's end")

@@ -1,0 +1,48 @@
+"""Given an environment, when somebody opens a door by hand, then it is told, and closed on request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cli import journal
+
+SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+
+
+@pytest.fixture(scope="module")
+def group(product: Any) -> Any:
+    """The backend's security group, of an environment that is there and without drift."""
+    if journal.live(product.environment) is None:
+        product.deploy("v1")
+    (found,) = product.root("ec2").describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": ["cutover-sandbox-backend"]}]
+    )["SecurityGroups"]
+    return found["GroupId"]
+
+
+def drift(product: Any, *options: str) -> tuple[int, dict[str, Any]]:
+    done = product.cutover("drift", "sandbox", "--json", *options)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_an_environment_as_it_was_deployed_has_no_drift(product: Any, group: str) -> None:
+    code, told = drift(product)
+    assert (code, told["findings"], told["status"]) == (0, [], "none")
+    assert told["cloudformation"]["status"] in ("IN_SYNC", "DRIFTED"), told["cloudformation"]
+
+
+def test_ssh_from_anywhere_is_told_then_closed(product: Any, group: str) -> None:
+    product.root("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[SSH])
+    opened = {"group": "cutover-sandbox-backend", "rule": "tcp 22 from 0.0.0.0/0", "what": "opened"}
+    code, told = drift(product)
+    assert (code, told["findings"]) == (1, [{**opened, "done": "left"}])
+
+    code, told = drift(product, "--restore")
+    assert (code, told["findings"]) == (0, [{**opened, "done": "closed"}])
+    assert drift(product)[0] == 0
+    (found,) = product.root("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    assert not [each for each in found["IpPermissions"] if each.get("FromPort") == 22]
