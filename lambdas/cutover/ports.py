@@ -50,6 +50,9 @@ class Journal(Protocol):
         """All or nothing. Raises LockLostError if `lock` is not the lock's holder and fence any more, and
         ConflictError if an expectation does not hold."""
 
+    def newest(self, partition: str, most: int) -> Sequence[Item]:
+        """The last items of a partition by their sort key, the last one first."""
+
 
 class Configuration(Protocol):
     """The environment's settings, as they were installed with the control plane."""
@@ -156,6 +159,24 @@ class Registry(Protocol):
 
     def digest(self, *, tag: str | None = None, digest: str | None = None) -> str | None:
         """The digest of the image with that tag or digest; None when there is none."""
+
+
+class Plans(Protocol):
+    """Where plans are kept, by their digest."""
+
+    def location(self, digest: str) -> str: ...
+    def read(self, digest: str) -> Mapping[str, Any] | None: ...
+    def keep(self, digest: str, document: Mapping[str, Any]) -> None: ...
+
+
+class Templates(Protocol):
+    """The environment's template."""
+
+    def wanted(self) -> tuple[Mapping[str, Any], str]:
+        """What change sets are made of, with its SHA-256."""
+
+    def live(self) -> Mapping[str, Any] | None:
+        """What the stack has; None when there is no stack, or one without resources."""
 
 
 class Sources(Protocol):

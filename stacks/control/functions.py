@@ -28,7 +28,7 @@ def control_functions(
     specs = (
         _journal(names),
         _provision(names, code, provisioning),
-        _plan(names),
+        _plan(names, code, provisioning),
         _release(names),
         _observe(names),
         _swap(names),
@@ -149,18 +149,25 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
     )
 
 
-def _plan(names: Names) -> FunctionSpec:
+def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
     return FunctionSpec(
         name="plan",
         purpose="Works out what a deployment would do",
         timeout_seconds=60,
         memory_mb=512,
         statements=[
-            _table(names, "GetItem"),
-            _stack(names, "DescribeStacks"),
+            _table(names, "GetItem", "Query"),
+            _stack(names, "DescribeStacks", "GetTemplate"),
             Statement(["elasticloadbalancing:DescribeListeners"]),
             _images(names),
-            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
+            Statement(
+                ["s3:GetObject"],
+                [
+                    f"arn:aws:s3:::{names.artifacts_bucket}/sources/*",
+                    f"arn:aws:s3:::{provisioning.template_bucket}/*",
+                ],
+            ),
+            Statement(["s3:GetObject", "s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/plans/*"]),
             # Without it, a source that is not there answers 403 instead of 404.
             Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
         ],
@@ -168,6 +175,9 @@ def _plan(names: Names) -> FunctionSpec:
             "STACK_NAME": names.environment_stack,
             "REPOSITORY": names.repository,
             "ARTIFACTS_BUCKET": names.artifacts_bucket,
+            "TEMPLATE_URL": provisioning.template_url,
+            "CODE_KEY": code.key,
+            "LAYER_ARN": code.layer or "",
         },
     )
 

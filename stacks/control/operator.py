@@ -24,6 +24,7 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         Statement(["states:DescribeExecution", "states:GetExecutionHistory"], [names.executions_arn]),
         Statement(["dynamodb:GetItem", "dynamodb:Query"], [names.arn("dynamodb", f"table/{names.journal}")]),
         Statement(["s3:GetObject", "s3:PutObject"], [f"{sources}/sources/*"]),
+        Statement(["s3:GetObject"], [f"{sources}/plans/*"]),
         Statement(["s3:ListBucket"], [sources]),
         Statement(["lambda:InvokeFunction"], [names.function_arn("rollback")]),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),

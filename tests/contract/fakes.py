@@ -101,6 +101,11 @@ class FakeJournal:
             elif change.how == "update":
                 self.items[change.key] = {**self.items.get(change.key, {}), **change.values}
 
+    def newest(self, partition: str, most: int) -> Sequence[Item]:
+        self._reach()
+        keys = sorted((key for key in self.items if key.pk == partition), reverse=True)
+        return [dict(self.items[key]) for key in keys[:most]]
+
     def _reach(self) -> None:
         if self.broken:
             raise NotReachableError("the table does not answer")
@@ -215,6 +220,38 @@ class FakeSources:
 
     def location(self, key: str) -> str:
         return f"artifacts/{key}"
+
+
+class FakePlans:
+    def __init__(self) -> None:
+        self.kept: dict[str, Mapping[str, Any]] = {}
+
+    def location(self, digest: str) -> str:
+        return f"s3://artifacts/plans/{digest}.json"
+
+    def read(self, digest: str) -> Mapping[str, Any] | None:
+        return self.kept.get(digest)
+
+    def keep(self, digest: str, document: Mapping[str, Any]) -> None:
+        import json
+
+        self.kept[digest] = json.loads(json.dumps(document))
+
+
+class FakeTemplates:
+    def __init__(
+        self, wanted: Mapping[str, Any] | None = None, live: Mapping[str, Any] | None = None
+    ) -> None:
+        self.body: Mapping[str, Any] = wanted or {"Resources": {}}
+        self.there = live
+
+    def wanted(self) -> tuple[Mapping[str, Any], str]:
+        import hashlib
+
+        return self.body, hashlib.sha256(_json(self.body)).hexdigest()
+
+    def live(self) -> Mapping[str, Any] | None:
+        return self.there
 
 
 class FakeCommands:

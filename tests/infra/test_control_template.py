@@ -20,7 +20,7 @@ EVERYWHERE = {
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
     "provision": {"TEMPLATE_URL", "STACK_NAME", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
-    "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET"},
+    "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET", "TEMPLATE_URL", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI"},
     "observe": {"DASHBOARD"},
     "swap": set(),

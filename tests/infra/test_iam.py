@@ -19,6 +19,7 @@ OPEN = {
     r"arn:aws:elasticloadbalancing:.*:targetgroup/cutover-\w+-(blue|green)/\*": "as does a target group's",
     r"arn:aws:s3:::cdk-hnb659fds-assets-\d+-[\w-]+/\*": "assets are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
+    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
     r"arn:aws:s3:::cutover-\w+-files-\d+/\*": "the users' files",
     r"arn:aws:ec2:.*:instance/\*": "instances have random ids; a condition on their tag narrows it",
     r"arn:aws:ec2:[\w-]+:\d+:\*": "network resources have no names before they are made",
@@ -65,10 +66,13 @@ RIGHTS = {
     },
     "plan": {
         "dynamodb:GetItem",
+        "dynamodb:Query",
         "cloudformation:DescribeStacks",
+        "cloudformation:GetTemplate",
         "elasticloadbalancing:DescribeListeners",
         "ecr:DescribeImages",
         "s3:GetObject",
+        "s3:PutObject",
         "s3:ListBucket",
     },
     "release": {

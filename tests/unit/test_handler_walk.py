@@ -17,6 +17,7 @@ from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import database, journal, load, observe, plan, probe, provision, release, rollback, swap
 from cutover.ports import Alarm, Group, Invocation
 from cutover.steps.http_security import HEADERS
+from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
 from tests.contract.fakes import (
     BLUE,
@@ -30,9 +31,11 @@ from tests.contract.fakes import (
     FakeInventory,
     FakeLoad,
     FakeNetwork,
+    FakePlans,
     FakeRegistry,
     FakeSources,
     FakeStacks,
+    FakeTemplates,
     FakeWorld,
 )
 from tests.contract.machine import Walk
@@ -81,6 +84,7 @@ class House:
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
         self.network = FakeNetwork(*DECLARED)
         self.executions = self.world.executions
+        self.plans, self.templates = FakePlans(), FakeTemplates()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -151,6 +155,9 @@ class House:
             "inventory": FakeInventory(),
             "registry": self.registry,
             "sources": FakeSources(SOURCE),
+            "plans": self.plans,
+            "templates": self.templates,
+            "declared": Declared(WANTED, "m" * 64, "code.zip", "layer:1", {}),
             "alarms": self.alarms,
             "network": self.network,
             "http": self.http,
@@ -173,7 +180,6 @@ class House:
             monkeypatch.setattr(module, "wiring", lambda: wired)
         monkeypatch.setattr(load, "variables", lambda: wired.variables)
         monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
-        monkeypatch.setattr(plan, "wanted_indexes", lambda: WANTED)
         monkeypatch.setattr(database, "wanted_indexes", lambda: WANTED)
         monkeypatch.setattr(database, "seed", lambda: SEED)
 

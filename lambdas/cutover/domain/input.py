@@ -11,12 +11,24 @@ from typing import Any
 from cutover.domain.errors import InvalidInputError, WrongEnvironmentError
 from cutover.domain.gates import Persona
 
-FIELDS = ("environment", "version", "source", "image", "mode", "settings", "force", "persona", "user_centric")
+FIELDS = (
+    "environment",
+    "version",
+    "source",
+    "image",
+    "mode",
+    "settings",
+    "force",
+    "persona",
+    "user_centric",
+    "plan",
+)
 PERSONAS = ("all", *Persona)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SOURCE = re.compile(r"sources/[0-9a-f]{64}\.zip")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PLAN = re.compile(r"[0-9a-f]{64}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -39,6 +51,7 @@ class Input:
     forced_because: str | None
     persona: str
     user_centric: bool
+    plan: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +64,7 @@ class Input:
             "force": {"reason": self.forced_because} if self.forced_because else None,
             "persona": self.persona,
             "user_centric": self.user_centric,
+            "plan": self.plan,
         }
 
 
@@ -98,6 +112,7 @@ def read_input(raw: object, environment: str) -> Input:
         forced_because=_reason(raw.get("force")),
         persona=_choice(raw, "persona", PERSONAS),
         user_centric=_flag(raw, "user_centric"),
+        plan=_plan(raw),
     )
 
 
@@ -110,6 +125,12 @@ def read_id(name: object) -> str:
         f"execution name: {name!r} can't be a deployment's id; "
         "use letters, digits and dashes, at most 80, or leave it to Step Functions"
     )
+
+
+def _plan(raw: Mapping[str, Any]) -> str | None:
+    if raw.get("plan") is None:
+        return None
+    return _matching(raw, "plan", _PLAN, "the 64 hex digits that `cutover plan` shows")
 
 
 def _text(raw: Mapping[str, Any], field: str) -> str:

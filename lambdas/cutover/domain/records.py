@@ -67,6 +67,7 @@ class Deployment:
     mode: str = "deploy"
     settings: Mapping[str, str] | None = None
     forced_because: str | None = None
+    plan: str | None = None
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
@@ -82,6 +83,7 @@ class Deployment:
             mode=str(payload.get("mode") or "deploy"),
             settings=payload.get("settings") or {},
             forced_because=force.get("reason"),
+            plan=payload.get("plan"),
         )
 
     @property
