@@ -29,6 +29,7 @@ class Request:
     force_reason: str | None = None
     persona: str = "all"
     user_centric: bool = False
+    plan: str | None = None
 
     def document(self) -> dict[str, Any]:
         """The execution's input."""
@@ -47,6 +48,8 @@ class Request:
             document["settings"] = self.settings
         if self.force_reason:
             document["force"] = {"reason": self.force_reason}
+        if self.plan:
+            document["plan"] = self.plan
         return document
 
 

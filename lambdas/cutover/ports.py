@@ -73,6 +73,14 @@ class Executions(Protocol):
     def stop(self, arn: str, cause: str) -> None: ...
 
 
+class TaskTokens(Protocol):
+    """Tasks of the state machine that wait for an answer. Both raise NotWaitingError when nobody waits for
+    it any more."""
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> None: ...
+    def fail(self, token: str, error: str, cause: str) -> None: ...
+
+
 class LoadBalancer(Protocol):
     """Listeners and target groups."""
 

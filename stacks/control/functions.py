@@ -24,7 +24,7 @@ class Provisioning:
 def control_functions(
     scope: Construct, names: Names, code: Code, provisioning: Provisioning
 ) -> dict[str, Function]:
-    """The seven functions by name."""
+    """The control plane's functions by name."""
     specs = (
         _journal(names),
         _provision(names, code, provisioning),
@@ -33,6 +33,7 @@ def control_functions(
         _observe(names),
         _swap(names),
         _rollback(names),
+        _approval(names),
     )
     here = Construct(scope, "Functions")
     return {spec.name: make_function(here, names, spec, code) for spec in specs}
@@ -257,4 +258,19 @@ def _rollback(names: Names) -> FunctionSpec:
         },
         layer=False,
         traced=False,
+    )
+
+
+def _approval(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="approval",
+        purpose="Asks a person to approve a plan, and takes the answer",
+        timeout_seconds=30,
+        memory_mb=512,
+        statements=[
+            _writes(names),
+            _events(names),
+            # Whose task a token is of, only the token tells; the function answers those in the journal.
+            Statement(["states:SendTaskSuccess", "states:SendTaskFailure"]),
+        ],
     )

@@ -26,7 +26,7 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         Statement(["s3:GetObject", "s3:PutObject"], [f"{sources}/sources/*"]),
         Statement(["s3:GetObject"], [f"{sources}/plans/*"]),
         Statement(["s3:ListBucket"], [sources]),
-        Statement(["lambda:InvokeFunction"], [names.function_arn("rollback")]),
+        Statement(["lambda:InvokeFunction"], [names.function_arn(f) for f in ("rollback", "approval")]),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
         Statement(_LOOK),
     ]

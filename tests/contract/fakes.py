@@ -10,7 +10,7 @@ from typing import Any
 
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.environment import Targets
-from cutover.domain.errors import ConflictError, LockLostError, NotReachableError
+from cutover.domain.errors import ConflictError, LockLostError, NotReachableError, NotWaitingError
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
@@ -297,6 +297,27 @@ class FakeExecutions:
     def stop(self, arn: str, cause: str) -> None:
         self.running.discard(arn)
         self.stopped.append((arn, cause))
+
+
+class FakeTasks:
+    """`waiting` are tokens without an answer."""
+
+    def __init__(self) -> None:
+        self.waiting: set[str] = set()
+        self.answers: dict[str, Mapping[str, Any] | tuple[str, str]] = {}
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> None:
+        self._take(token)
+        self.answers[token] = output
+
+    def fail(self, token: str, error: str, cause: str) -> None:
+        self._take(token)
+        self.answers[token] = (error, cause)
+
+    def _take(self, token: str) -> None:
+        if token not in self.waiting:
+            raise NotWaitingError("the state machine does not wait for this answer any more")
+        self.waiting.remove(token)
 
 
 class FakeConfiguration:

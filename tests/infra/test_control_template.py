@@ -25,6 +25,7 @@ VARIABLES = {
     "observe": {"DASHBOARD"},
     "swap": set(),
     "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
+    "approval": set(),
 }
 IN_ENVIRONMENT = {
     "database": {

@@ -34,6 +34,10 @@ def deployment_key(deployment: str) -> Key:
     return Key(f"DEPLOYMENT#{deployment}", "RECORD")
 
 
+def approval_key(deployment: str) -> Key:
+    return Key(f"DEPLOYMENT#{deployment}", "APPROVAL")
+
+
 def history_key(started: str, deployment: str) -> Key:
     return Key(HISTORY, f"{started}#{deployment}")
 
