@@ -65,7 +65,7 @@ def state_machine(
         statements=[*statements, _LOG_DELIVERY, _TRACES],
         purpose=purpose,
     )
-    return sfn.CfnStateMachine(
+    machine = sfn.CfnStateMachine(
         here,
         "StateMachine",
         state_machine_name=names.named(suffix),
@@ -86,3 +86,8 @@ def state_machine(
         ),
         tracing_configuration=sfn.CfnStateMachine.TracingConfigurationProperty(enabled=True),
     )
+    # E3601 takes a JSONata TimeoutSeconds for an error, and AWS takes it:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/state-task.html
+    # A test lints without this line and holds that nothing else is found.
+    machine.add_metadata("cfn-lint", {"config": {"ignore_checks": ["E3601"]}})
+    return machine
