@@ -30,6 +30,7 @@ class Request:
     persona: str = "all"
     user_centric: bool = False
     allow_destructive: tuple[str, ...] = ()
+    plan: str | None = None
 
     def document(self) -> dict[str, Any]:
         """The execution's input."""
@@ -50,6 +51,8 @@ class Request:
             document["force"] = {"reason": self.force_reason}
         if self.allow_destructive:
             document["allow_destructive"] = list(self.allow_destructive)
+        if self.plan:
+            document["plan"] = self.plan
         return document
 
 

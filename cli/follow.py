@@ -17,6 +17,7 @@ from cli.session import Environment
 SECTIONS = {
     "Take the lock": "Lock",
     "Prepare the change set": "Plan",
+    "Wait for approval": "Approval",
     "1 Provision": "1 Provision",
     "2 Migrate": "2 Migrate",
     "3 Release": "3 Release",

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 import click
 from rich.console import Console
 
+from cli.commands.approve import approve, reject
 from cli.commands.deploy import deploy
 from cli.commands.drift import drift
 from cli.commands.plan import plan
@@ -33,7 +34,7 @@ def cutover() -> None:
     """
 
 
-for _command in (plan, deploy, status, watch, drift, rollback):
+for _command in (plan, deploy, approve, reject, status, watch, drift, rollback):
     cutover.add_command(_command)
 
 

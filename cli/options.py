@@ -49,7 +49,9 @@ def release_options(command: _F) -> _F:
             help="Folder with the Dockerfile to build. Default: the configuration's [backend].source.",
         ),
         click.option(
-            "--version", required=True, metavar="NAME", help="What people call this release, e.g. v2."
+            "--version",
+            metavar="NAME",
+            help="What people call this release, e.g. v2. Needed unless a plan says it.",
         ),
         click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files."),
     ):
@@ -76,7 +78,7 @@ def build_request(
     environment: Environment,
     mode: str,
     *,
-    version: str,
+    version: str | None,
     source: Path | None,
     image: str | None,
     settings: tuple[str, ...],
@@ -84,19 +86,28 @@ def build_request(
     persona: str,
     user_centric: bool,
     allow_destructive: tuple[str, ...] = (),
+    plan: dict[str, Any] | None = None,
 ) -> Request:
     """The execution's input from the command's options; uploads the source if one is to be built.
 
     Raises:
-        UserError: both a source and an image were given, or one of them is unusable.
+        UserError: both a source and an image were given, or one of them is unusable, or there is no version.
+
+    What is not given is taken from `plan`, a plan's document; what is given goes over it, and the state
+    machine refuses it by name when it is not what was planned.
     """
+    version = version or (plan or {}).get("version")
+    if not version:
+        raise UserError("--version is missing: say what people shall call this release, e.g. --version v2.")
     if image and source:
         raise UserError(
             "--image and --source exclude each other: an image is promoted as it is, never rebuilt."
         )
-    parsed = parse_settings(settings)
+    parsed = parse_settings(settings) or dict((plan or {}).get("settings") or {})
     key = None
-    if not image:
+    if plan and not image and not source:
+        key, image = (plan.get("source") or {}).get("key"), plan["image"]["digest"]
+    elif not image:
         key = upload(environment, source or Path(environment.configuration.backend.source))
     return Request(
         environment=environment.name,
@@ -109,4 +120,5 @@ def build_request(
         persona=persona,
         user_centric=user_centric,
         allow_destructive=allow_destructive,
+        plan=plan["sha256"] if plan else None,
     )

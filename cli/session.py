@@ -78,6 +78,10 @@ class Environment:
         return f"arn:aws:states:{where}:stateMachine:{self._prefix}-deploy"
 
     @property
+    def approval_function(self) -> str:
+        return f"{self._prefix}-approval"
+
+    @property
     def rollback_function(self) -> str:
         return f"{self._prefix}-rollback"
 
@@ -111,6 +115,10 @@ class Environment:
     @cached_property
     def alarms(self) -> CloudWatchClient:
         return self._session.client("cloudwatch", config=self._CONFIG)
+
+    def caller(self) -> str:
+        """The ARN of whoever runs the command; everybody may ask for their own."""
+        return self._session.client("sts", config=self._CONFIG).get_caller_identity()["Arn"]
 
     @cached_property
     def functions(self) -> LambdaClient:

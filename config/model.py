@@ -251,6 +251,14 @@ class Window(Table):
         return ZoneInfo(self.zone)
 
 
+class Approval(Table):
+    """Whether a person has to approve the plan before anything is touched, and how long they have."""
+
+    required: bool = False
+    # The state machine lives for twelve hours, and its phases may take eight of them.
+    expires_minutes: Annotated[int, Field(ge=1, le=240)] = 60
+
+
 class Nightly(Table):
     """What the schedule deploys at the window's start; off until it says what."""
 
@@ -283,6 +291,7 @@ class Configuration(Table):
     watch: Watch = Watch()
     release: Release = Release()
     window: Window = Window()
+    approval: Approval = Approval()
     nightly: Nightly = Nightly()
     # How often the state machine looks again at a change set, a stack, a release, a watch.
     poll_seconds: Annotated[int, Field(ge=1, le=300)] = 5
@@ -324,7 +333,10 @@ class Configuration(Table):
         return {
             "environment": self.environment,
             "poll_seconds": self.poll_seconds,
-            **{key: whole[key] for key in ("watch", "load", "thresholds", "window", "alarms", "release")},
+            **{
+                key: whole[key]
+                for key in ("watch", "load", "thresholds", "window", "alarms", "release", "approval")
+            },
             "backend": {key: whole["backend"][key] for key in backend},
             "database": {"name": self.database.name},
         }

@@ -11,7 +11,17 @@ Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 AlarmKind = Literal["errors", "latency", "cpu", "memory", "health"]
 ALARM_KINDS: tuple[AlarmKind, ...] = get_args(AlarmKind)
-CONTROL_FUNCTIONS = ("journal", "provision", "plan", "release", "observe", "swap", "rollback", "drift")
+CONTROL_FUNCTIONS = (
+    "journal",
+    "provision",
+    "plan",
+    "release",
+    "observe",
+    "swap",
+    "rollback",
+    "drift",
+    "approval",
+)
 ENVIRONMENT_FUNCTIONS = ("database", "probe", "load")
 
 

@@ -51,6 +51,9 @@ class Journal(Protocol):
         """All or nothing. Raises LockLostError if `lock` is not the lock's holder and fence any more, and
         ConflictError if an expectation does not hold."""
 
+    def newest(self, partition: str, most: int) -> Sequence[Item]:
+        """The last items of a partition by their sort key, the last one first."""
+
 
 class Configuration(Protocol):
     """The environment's settings, as they were installed with the control plane."""
@@ -69,6 +72,14 @@ class Executions(Protocol):
 
     def runs(self, arn: str) -> bool: ...
     def stop(self, arn: str, cause: str) -> None: ...
+
+
+class TaskTokens(Protocol):
+    """Tasks of the state machine that wait for an answer. Both raise NotWaitingError when nobody waits for
+    it any more."""
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> None: ...
+    def fail(self, token: str, error: str, cause: str) -> None: ...
 
 
 class LoadBalancer(Protocol):
@@ -211,6 +222,24 @@ class Registry(Protocol):
 
     def scan(self, digest: str) -> ImageScan | None:
         """The image's latest scan with all of its findings; None when it was never scanned."""
+
+
+class Plans(Protocol):
+    """Where plans are kept, by their digest."""
+
+    def location(self, digest: str) -> str: ...
+    def read(self, digest: str) -> Mapping[str, Any] | None: ...
+    def keep(self, digest: str, document: Mapping[str, Any]) -> None: ...
+
+
+class Templates(Protocol):
+    """The environment's template."""
+
+    def wanted(self) -> tuple[Mapping[str, Any], str]:
+        """What change sets are made of, with its SHA-256."""
+
+    def live(self) -> Mapping[str, Any] | None:
+        """What the stack has; None when there is no stack, or one without resources."""
 
 
 class Sources(Protocol):

@@ -63,6 +63,9 @@ WITHOUT_RESOURCE = frozenset(
         "ec2messages:SendReply",
         "cloudwatch:PutMetricData",
         "ec2:DescribeTags",
+        # A task's answer is addressed by its token alone.
+        "states:SendTaskFailure",
+        "states:SendTaskSuccess",
         # Traces belong to no resource.
         "xray:PutTraceSegments",
         "xray:PutTelemetryRecords",

@@ -24,16 +24,17 @@ class Provisioning:
 def control_functions(
     scope: Construct, names: Names, code: Code, provisioning: Provisioning
 ) -> dict[str, Function]:
-    """The eight functions by name."""
+    """The control plane's functions by name."""
     specs = (
         _journal(names),
         _provision(names, code, provisioning),
-        _plan(names),
+        _plan(names, code, provisioning),
         _release(names),
         _observe(names),
         _swap(names),
         _rollback(names),
         _drift(names),
+        _approval(names),
     )
     here = Construct(scope, "Functions")
     return {spec.name: make_function(here, names, spec, code) for spec in specs}
@@ -163,18 +164,25 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
     )
 
 
-def _plan(names: Names) -> FunctionSpec:
+def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
     return FunctionSpec(
         name="plan",
         purpose="Works out what a deployment would do",
         timeout_seconds=60,
         memory_mb=512,
         statements=[
-            _table(names, "GetItem"),
-            _stack(names, "DescribeStacks"),
+            _table(names, "GetItem", "Query"),
+            _stack(names, "DescribeStacks", "GetTemplate"),
             Statement(["elasticloadbalancing:DescribeListeners"]),
             _images(names),
-            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
+            Statement(
+                ["s3:GetObject"],
+                [
+                    f"arn:aws:s3:::{names.artifacts_bucket}/sources/*",
+                    f"arn:aws:s3:::{provisioning.template_bucket}/*",
+                ],
+            ),
+            Statement(["s3:GetObject", "s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/plans/*"]),
             # Without it, a source that is not there answers 403 instead of 404.
             Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
         ],
@@ -182,6 +190,9 @@ def _plan(names: Names) -> FunctionSpec:
             "STACK_NAME": names.environment_stack,
             "REPOSITORY": names.repository,
             "ARTIFACTS_BUCKET": names.artifacts_bucket,
+            "TEMPLATE_URL": provisioning.template_url,
+            "CODE_KEY": code.key,
+            "LAYER_ARN": code.layer or "",
         },
     )
 
@@ -293,4 +304,19 @@ def _drift(names: Names) -> FunctionSpec:
             ),
         ],
         environment={"STACK_NAME": names.environment_stack},
+    )
+
+
+def _approval(names: Names) -> FunctionSpec:
+    return FunctionSpec(
+        name="approval",
+        purpose="Asks a person to approve a plan, and takes the answer",
+        timeout_seconds=30,
+        memory_mb=512,
+        statements=[
+            _writes(names),
+            _events(names),
+            # Whose task a token is of, only the token tells; the function answers those in the journal.
+            Statement(["states:SendTaskSuccess", "states:SendTaskFailure"]),
+        ],
     )

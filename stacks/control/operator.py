@@ -24,8 +24,12 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         Statement(["states:DescribeExecution", "states:GetExecutionHistory"], [names.executions_arn]),
         Statement(["dynamodb:GetItem", "dynamodb:Query"], [names.arn("dynamodb", f"table/{names.journal}")]),
         Statement(["s3:GetObject", "s3:PutObject"], [f"{sources}/sources/*"]),
+        Statement(["s3:GetObject"], [f"{sources}/plans/*"]),
         Statement(["s3:ListBucket"], [sources]),
-        Statement(["lambda:InvokeFunction"], [names.function_arn("rollback"), names.function_arn("drift")]),
+        Statement(
+            ["lambda:InvokeFunction"],
+            [names.function_arn(f) for f in ("rollback", "drift", "approval")],
+        ),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
         Statement(_LOOK),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Declared, Rule, ingress, wanted
 from cutover.domain.environment import Targets
-from cutover.domain.errors import ConflictError, LockLostError, NotReachableError
+from cutover.domain.errors import ConflictError, LockLostError, NotReachableError, NotWaitingError
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
@@ -102,6 +102,11 @@ class FakeJournal:
                 self.items[change.key] = dict(change.values)
             elif change.how == "update":
                 self.items[change.key] = {**self.items.get(change.key, {}), **change.values}
+
+    def newest(self, partition: str, most: int) -> Sequence[Item]:
+        self._reach()
+        keys = sorted((key for key in self.items if key.pk == partition), reverse=True)
+        return [dict(self.items[key]) for key in keys[:most]]
 
     def _reach(self) -> None:
         if self.broken:
@@ -295,6 +300,38 @@ class FakeSources:
         return f"artifacts/{key}"
 
 
+class FakePlans:
+    def __init__(self) -> None:
+        self.kept: dict[str, Mapping[str, Any]] = {}
+
+    def location(self, digest: str) -> str:
+        return f"s3://artifacts/plans/{digest}.json"
+
+    def read(self, digest: str) -> Mapping[str, Any] | None:
+        return self.kept.get(digest)
+
+    def keep(self, digest: str, document: Mapping[str, Any]) -> None:
+        import json
+
+        self.kept[digest] = json.loads(json.dumps(document))
+
+
+class FakeTemplates:
+    def __init__(
+        self, wanted: Mapping[str, Any] | None = None, live: Mapping[str, Any] | None = None
+    ) -> None:
+        self.body: Mapping[str, Any] = wanted or {"Resources": {}}
+        self.there = live
+
+    def wanted(self) -> tuple[Mapping[str, Any], str]:
+        import hashlib
+
+        return self.body, hashlib.sha256(_json(self.body)).hexdigest()
+
+    def live(self) -> Mapping[str, Any] | None:
+        return self.there
+
+
 class FakeCommands:
     """`unmanaged`: instances that have not reported yet."""
 
@@ -338,6 +375,27 @@ class FakeExecutions:
     def stop(self, arn: str, cause: str) -> None:
         self.running.discard(arn)
         self.stopped.append((arn, cause))
+
+
+class FakeTasks:
+    """`waiting` are tokens without an answer."""
+
+    def __init__(self) -> None:
+        self.waiting: set[str] = set()
+        self.answers: dict[str, Mapping[str, Any] | tuple[str, str]] = {}
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> None:
+        self._take(token)
+        self.answers[token] = output
+
+    def fail(self, token: str, error: str, cause: str) -> None:
+        self._take(token)
+        self.answers[token] = (error, cause)
+
+    def _take(self, token: str) -> None:
+        if token not in self.waiting:
+            raise NotWaitingError("the state machine does not wait for this answer any more")
+        self.waiting.remove(token)
 
 
 class FakeConfiguration:

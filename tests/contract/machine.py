@@ -12,11 +12,12 @@ from typing import Any
 
 import jsonata
 
-from tests.contract.fakes import FakeClock
+from tests.contract.fakes import FakeClock, FakeTasks
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachines" / "deploy.asl.json").read_text())
 STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
+WAITING = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 LAMBDA, BUILD = "arn:aws:states:::lambda:invoke", "arn:aws:states:::codebuild:startBuild.sync"
 Function = Callable[[dict[str, Any]], Any]
 
@@ -41,9 +42,11 @@ class Walk:
         arn: str = "arn:d2",
         on_wait: Callable[[], None] = lambda: None,
         build: Callable[[Mapping[str, Any]], Any] | None = None,
+        tasks: FakeTasks | None = None,
     ) -> None:
+        self._tasks = tasks or FakeTasks()
         self._functions, self._clock, self._on_wait, self._build = functions, clock, on_wait, build
-        self._context = {"Execution": {"Id": arn, "Name": name}}
+        self._context: dict[str, Any] = {"Execution": {"Id": arn, "Name": name}}
         self.variables: dict[str, Any] = {}
         self.visited: list[str] = []
         self.tried: list[str] = []
@@ -81,15 +84,34 @@ class Walk:
 
     def _task(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
         try:
+            if state["Resource"] == WAITING:
+                self._context["Task"] = {"Token": f"token-{len(self.visited)}"}
+                self._tasks.waiting.add(self._context["Task"]["Token"])
             result = self._attempts(state, self._value(state["Arguments"], data))
+            if state["Resource"] == WAITING:
+                result = self._answer(float(self._value(state["TimeoutSeconds"], data)))
         except TaskFailed as failed:
             for catch in state.get("Catch", []):
-                if catch["ErrorEquals"] == ["States.ALL"]:
+                if {"States.ALL", failed.output["Error"]} & set(catch["ErrorEquals"]):
                     self._assign(catch, data, errorOutput=failed.output)
                     return catch["Next"], data
             raise
         self._assign(state, data, result=result)
         return state["Next"], self._value(state["Output"], data, result=result)
+
+    def _answer(self, seconds: float) -> Any:
+        """What somebody answers with the task's token while time passes."""
+        token = self._context["Task"]["Token"]
+        for _ in range(int(seconds)):
+            if token in self._tasks.answers:
+                answer = self._tasks.answers[token]
+                if isinstance(answer, tuple):
+                    raise TaskFailed(*answer)
+                return json.loads(json.dumps(answer))
+            self._clock.sleep(1)
+            self._on_wait()
+        self._tasks.waiting.discard(token)
+        raise TaskFailed("States.Timeout", "")
 
     def _attempts(self, state: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
         left = {name: rule["MaxAttempts"] for rule in state.get("Retry", []) for name in rule["ErrorEquals"]}
@@ -98,7 +120,7 @@ class Walk:
                 if state["Resource"] == BUILD:
                     assert self._build is not None
                     return {"Build": self._build(arguments)}
-                assert state["Resource"] == LAMBDA, state["Resource"]
+                assert state["Resource"] in (LAMBDA, WAITING), state["Resource"]
                 return {"Payload": self._invoke(arguments)}
             except TaskFailed as failed:
                 name = failed.output["Error"]

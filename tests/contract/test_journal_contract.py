@@ -139,3 +139,12 @@ def test_who_lost_the_lock_writes_nothing_however_late(
 def test_a_lost_lock_is_told_before_a_conflict(journal: Journal) -> None:
     with pytest.raises(LockLostError):
         journal.write([Change("put", A, {"x": 1}, expect={"x": 9})], lock=MINE)
+
+
+def test_the_newest_of_a_partition_come_first_and_no_more_than_asked(journal: Journal) -> None:
+    for number in (1, 3, 2):
+        journal.write([Change("put", Key("DEPLOYMENTS", f"2026-03-0{number}"), {"id": f"d{number}"})])
+    journal.write([Change("put", A, {"id": "another partition"})])
+
+    assert [item["id"] for item in journal.newest("DEPLOYMENTS", 2)] == ["d3", "d2"]
+    assert list(journal.newest("NOTHING", 2)) == []

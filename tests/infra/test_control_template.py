@@ -11,7 +11,7 @@ import yaml
 from stacks.constructs.state_machine import placeholders, state_machine
 from stacks.control.build import BUILDSPEC
 from stacks.control.stack import DEFINITION
-from stacks.naming import CONTROL_FUNCTIONS
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS
 
 EVERYWHERE = {
     "CUTOVER_ENVIRONMENT",
@@ -24,12 +24,13 @@ EVERYWHERE = {
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
     "provision": {"TEMPLATE_URL", "STACK_NAME", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
-    "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET"},
+    "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET", "TEMPLATE_URL", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},
     "swap": set(),
     "drift": {"STACK_NAME"},
     "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
+    "approval": set(),
 }
 IN_ENVIRONMENT = {
     "database": {
@@ -130,11 +131,11 @@ def test_the_state_machine_logs_everything_and_is_traced(staging):
     assert machine["TracingConfiguration"] == {"Enabled": True}
 
 
-def test_the_state_machine_calls_the_eleven_functions_and_the_build_and_nothing_else(staging):
+def test_the_state_machine_calls_its_functions_and_the_build_and_nothing_else(staging):
     role = staging.control.named("AWS::IAM::Role", "RoleName", "cutover-staging-deploy-machine")
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     (invoke,) = (s for s in statements if s["Action"] == ["lambda:InvokeFunction"])
-    assert len(invoke["Resource"]) == 11
+    assert len(invoke["Resource"]) == len(CONTROL_FUNCTIONS) + len(ENVIRONMENT_FUNCTIONS)
     (build,) = (s for s in statements if "codebuild:StartBuild" in s["Action"])
     assert build["Action"] == ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
     (rule,) = (s for s in statements if "events:PutRule" in s["Action"])

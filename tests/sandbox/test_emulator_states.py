@@ -390,6 +390,27 @@ def test_a_task_token_is_answered_or_its_heartbeat_runs_out(emulator: Any) -> No
     assert end_of(emulator, start(emulator, arn))["error"] == "States.HeartbeatTimeout"
 
 
+def test_a_task_that_nobody_answers_times_out_after_what_jsonata_says(emulator: Any) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-task.html (TimeoutSeconds may be JSONata)"""
+    queue = emulator.client("sqs").create_queue(QueueName=emulator.unique("queue"))["QueueUrl"]
+    states = {
+        "Ask": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Arguments": {"QueueUrl": queue, "MessageBody": {"token": "{% $states.context.Task.Token %}"}},
+            "TimeoutSeconds": "{% 1 + 1 %}",
+            "Catch": [
+                {"ErrorEquals": ["States.Timeout"], "Assign": {"why": "nobody answered"}, "Next": "Tell"},
+                {"ErrorEquals": ["States.ALL"], "Assign": {"why": "something else"}, "Next": "Tell"},
+            ],
+            "Next": "Tell",
+        },
+        "Tell": {"Type": "Pass", "Output": "{% $why %}", "End": True},
+    }
+    arn = machine(emulator, states, emulator.allow("sqs:SendMessage"))
+    assert json.loads(end_of(emulator, start(emulator, arn))["output"]) == "nobody answered"
+
+
 def test_a_build_is_waited_for(emulator: Any) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html"""
     states = {

@@ -268,6 +268,7 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
             "window",
             "alarms",
             "release",
+            "approval",
             "backend",
             "database",
         }

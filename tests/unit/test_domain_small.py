@@ -16,7 +16,6 @@ from cutover.domain.health import Target, health_of, instances_of
 from cutover.domain.indexes import Index, difference, read_indexes
 from cutover.domain.lock import Claim, LockRecord, decide_claim
 from cutover.domain.passwords import hash_password
-from cutover.domain.plan import canonical, fingerprint
 from tests.contract.fakes import OUTPUTS
 
 SUBJECT = Subject("C1", Persona.RELIABILITY)
@@ -119,27 +118,6 @@ def test_mongodbs_own_index_on_the_id_is_no_surplus() -> None:
 def test_indexes_that_are_none_are_named(raw: object) -> None:
     with pytest.raises(MisconfiguredError, match="wanted"):
         read_indexes(raw)
-
-
-def test_one_content_has_one_spelling() -> None:
-    assert (
-        canonical({"b": [1, 2], "a": "é"})
-        == canonical({"a": "é", "b": [1, 2]})
-        == '{"a":"é","b":[1,2]}'.encode()
-    )
-
-
-def test_a_plans_fingerprint_covers_what_is_done_and_not_under_which_id() -> None:
-    plan = {
-        "deployment": "d1",
-        "made_at": "now",
-        "image": {"digest": "sha256:1", "tag": "d1"},
-        "idle_colour": "green",
-    }
-    again = {**plan, "deployment": "d2", "made_at": "then", "image": {"digest": "sha256:1", "tag": "d2"}}
-    assert fingerprint(plan) == fingerprint(again)
-    assert fingerprint(plan) != fingerprint({**plan, "image": {"digest": "sha256:2", "tag": "d1"}})
-    assert fingerprint(plan) != fingerprint({**plan, "idle_colour": "blue"})
 
 
 def test_lambdas_wrapping_is_taken_off_a_failure() -> None:

@@ -14,9 +14,11 @@ import pytest
 from cutover.domain.alarms import read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
+from cutover.domain.errors import NotWaitingError
 from cutover.domain.indexes import Index
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import (
+    approval,
     database,
     drift,
     journal,
@@ -31,6 +33,7 @@ from cutover.handlers import (
 )
 from cutover.ports import Alarm, Group, Invocation
 from cutover.steps.http_security import HEADERS
+from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
 from tests.contract.fakes import (
     BLUE,
@@ -46,9 +49,12 @@ from tests.contract.fakes import (
     FakeLive,
     FakeLoad,
     FakeNetwork,
+    FakePlans,
     FakeRegistry,
     FakeSources,
     FakeStacks,
+    FakeTasks,
+    FakeTemplates,
     FakeWorld,
 )
 from tests.contract.machine import Walk
@@ -98,6 +104,8 @@ class House:
         self.network = FakeNetwork(*DECLARED)
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
+        self.tasks = FakeTasks()
+        self.plans, self.templates = FakePlans(), FakeTemplates()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -128,11 +136,18 @@ class House:
                 "Database": database,
                 "Probe": probe,
                 "Load": load,
+                "Approval": approval,
             }.items()
         }
         self.executions.running.add(f"arn:{name}")
         return Walk(
-            functions, self.world.clock, name=name, arn=f"arn:{name}", on_wait=self.advance, build=self.build
+            functions,
+            self.world.clock,
+            name=name,
+            arn=f"arn:{name}",
+            on_wait=self.advance,
+            build=self.build,
+            tasks=self.tasks,
         )
 
     def advance(self) -> None:
@@ -171,6 +186,10 @@ class House:
             "doors": self.doors,
             "registry": self.registry,
             "sources": FakeSources(SOURCE),
+            "tasks": self.tasks,
+            "plans": self.plans,
+            "templates": self.templates,
+            "declared": Declared(WANTED, "m" * 64, "code.zip", "layer:1", {}),
             "alarms": self.alarms,
             "network": self.network,
             "http": self.http,
@@ -189,11 +208,22 @@ class House:
             ),
         }
         wired = SimpleNamespace(**shared)
-        for module in (journal, provision, plan, release, observe, drift, swap, rollback, database, probe):
+        for module in (
+            journal,
+            provision,
+            plan,
+            release,
+            observe,
+            drift,
+            swap,
+            rollback,
+            database,
+            probe,
+            approval,
+        ):
             monkeypatch.setattr(module, "wiring", lambda: wired)
         monkeypatch.setattr(load, "variables", lambda: wired.variables)
         monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
-        monkeypatch.setattr(plan, "wanted_indexes", lambda: WANTED)
         monkeypatch.setattr(database, "wanted_indexes", lambda: WANTED)
         monkeypatch.setattr(database, "seed", lambda: SEED)
 
@@ -471,3 +501,87 @@ def test_a_lambda_that_breaks_for_a_reason_of_its_own_rolls_back_too(house: Hous
     assert (status, output["Error"]) == ("FAILED", "JSONDecodeError")
     assert house.record["status"] == "FAILED"
     assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_a_deployment_that_is_bound_to_a_plan_does_what_was_planned(house: House) -> None:
+    _, planned = house.walk.run({**INPUT, "mode": "plan"})
+    house.registry.tags["d3"] = DIGEST
+    status, output = house.another("d3").run({**INPUT, "plan": planned["sha256"]})
+
+    assert (status, output["version"]) == ("SUCCEEDED", "v2")
+
+
+def test_a_deployment_whose_plan_does_not_hold_changes_nothing(house: House) -> None:
+    _, planned = house.walk.run({**INPUT, "mode": "plan"})
+    walk = house.another("d3")
+    status, output = walk.run({**INPUT, "version": "v3", "plan": planned["sha256"]})
+
+    assert (status, output["Error"]) == ("FAILED", "PlanChangedError")
+    assert "changed since: version. version: v2 → v3" in output["Cause"]
+    assert (house.stacks.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+class Person:
+    """Answers when the machine has waited for a while; `said` is what the function told them."""
+
+    def __init__(self, house: House, action: str) -> None:
+        self.house, self.action = house, action
+        self.said: list[str] = []
+        self._advance = house.advance
+        house.configuration.settings["approval"] = {"required": True, "expires_minutes": 1}
+        house.walk._on_wait = self.wait
+
+    def wait(self) -> None:
+        self._advance()
+        if self.house.walk.visited[-1] == "Wait for approval" and not self.said:
+            self.say(self.action)
+
+    def say(self, action: str) -> None:
+        event = {"action": action, "deployment": {"id": "d2"}, "by": "arn:kim", "reason": "I have read it"}
+        try:
+            self.said.append(str(approval.handler(event, None)["status"]))
+        except NotWaitingError as error:
+            self.said.append(str(error))
+
+
+def test_where_a_person_has_to_approve_nothing_happens_before_they_have(house: House) -> None:
+    person = Person(house, "approve")
+    seen: list[Any] = []
+    monitor = person.wait
+    house.walk._on_wait = lambda: (seen.append(list(house.stacks.executed)), monitor())[1]
+    status, _ = house.walk.run(INPUT)
+    person.say("approve")
+
+    assert (status, person.said[0]) == ("SUCCEEDED", "APPROVED")
+    assert seen[1] == [], "the change set was executed before anybody had approved"
+    assert house.record["approval"]["by"] == "arn:kim"
+    assert house.record["approval"]["reason"] == "I have read it"
+    assert {"ApprovalRequested", "ApprovalAnswered"} <= set(house.world.events.kinds)
+    assert "does not wait any more: it is SUCCEEDED; it was approved by arn:kim" in person.said[1]
+
+
+def test_a_rejection_ends_the_deployment_with_who_and_why(house: House) -> None:
+    Person(house, "reject")
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "ApprovalRejectedError")
+    assert "rejected by arn:kim at 2026-03-04T12:" in output["Cause"]
+    assert "I have read it" in output["Cause"]
+    assert (house.stacks.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert (house.record["status"], house.record["approval"]["status"]) == ("FAILED", "REJECTED")
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_an_approval_that_nobody_gives_expires(house: House) -> None:
+    house.configuration.settings["approval"] = {"required": True, "expires_minutes": 1}
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "ApprovalExpiredError")
+    assert "nobody approved within 1 minutes" in output["Cause"]
+    assert house.stacks.executed == []
+    assert house.world.journal.items[LOCK]["holder"] is None
+    with pytest.raises(NotWaitingError, match="it is FAILED; it asked until 2026-03-04T12:01"):
+        approval.handler(
+            {"action": "approve", "deployment": {"id": "d2"}, "by": "arn:kim", "reason": "late"}, None
+        )

@@ -1,46 +1,32 @@
-"""Change sets, their execution, the look afterwards, and the plan."""
+"""Change sets, their execution, and the look afterwards."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from cutover.domain.colours import Colour, Weights
+from cutover.domain.colours import Weights
 from cutover.domain.declared import KINDS
 from cutover.domain.errors import (
     ChangeSetFailedError,
-    ImageNotFoundError,
-    MisconfiguredError,
     NotReachableError,
-    OutsideWindowError,
-    SourceNotFoundError,
     StackFailedError,
 )
-from cutover.domain.indexes import Index
-from cutover.domain.records import Deployment
 from cutover.ports import Group, Stack, StackResource
 from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
-from cutover.steps.plan import make_plan
 from cutover.steps.prepare_change_set import prepare_change_set
 from cutover.steps.verify_resources import verify_resources
 from tests.contract.fakes import (
-    FakeClock,
     FakeInstances,
     FakeInventory,
-    FakeJournal,
     FakeLive,
     FakeLoadBalancer,
-    FakeRegistry,
-    FakeSources,
     FakeStacks,
 )
-from tests.contract.scenes import DEPLOYMENT, DIGEST, STACK, V1, live
+from tests.contract.scenes import DEPLOYMENT, STACK
 
 NAME = "cutover-d2"
-SOURCE = f"sources/{'a' * 64}.zip"
 FULL = FakeInstances(backend_blue=Group(["i-1", "i-2"], 2), backend_green=Group(["i-3", "i-4"], 2))
 
 
@@ -282,109 +268,3 @@ def test_a_kind_that_the_template_lacks_is_told() -> None:
     stacks = FakeStacks(STACK)
     stacks.declares = [each for each in stacks.declares if each.type != "AWS::EC2::NatGateway"]
     assert verify(stacks)["Every kind of resource of section B is declared"] == "Fail"
-
-
-class Planner:
-    def __init__(self) -> None:
-        self.journal, self.balancer, self.stacks = FakeJournal(), FakeLoadBalancer(), FakeStacks(STACK)
-        self.clock = FakeClock(datetime(2026, 3, 4, 12, tzinfo=UTC))
-        self.configuration: dict[str, Any] = {"window": {"enforced": False}, "watch": {"bake_seconds": 30}}
-
-    def plan(self, deployment: Deployment) -> dict[str, Any]:
-        return make_plan(
-            deployment,
-            self.configuration,
-            {"name": NAME, "empty": True, "changes": []},
-            (Index("users", (("email", 1),), unique=True, name="x"),),
-            journal=self.journal,
-            balancer=self.balancer,
-            stacks=self.stacks,
-            registry=FakeRegistry(v1=DIGEST),
-            sources=FakeSources(SOURCE),
-            clock=self.clock,
-        )
-
-
-BUILT = replace(DEPLOYMENT, source=SOURCE)
-
-
-def test_a_plan_says_where_traffic_is_and_goes() -> None:
-    planner = Planner()
-    live(planner.journal, V1)
-    plan = planner.plan(BUILT)
-
-    assert (plan["live_colour"], plan["live_version"], plan["idle_colour"]) == ("blue", "v1", "green")
-    assert plan["weights"] == {"now": {"blue": 100, "green": 0}, "after": {"blue": 0, "green": 100}}
-    assert plan["image"] == {"digest": None, "tag": "d2", "repository": FakeRegistry.uri}
-    assert plan["source"]["location"] == f"artifacts/{SOURCE}"
-    assert plan["migrations"]["indexes"] == ["users{email} unique"]
-    assert [phase["budget_minutes"] for phase in plan["phases"]] == [60, 45, 90, 30, 45, 60, 45]
-    assert len(plan["sha256"]) == 64
-
-
-def test_two_plans_of_the_same_thing_agree() -> None:
-    planner = Planner()
-    first = planner.plan(BUILT)
-    planner.clock.sleep(60)
-
-    assert planner.plan(replace(BUILT, id="d3"))["sha256"] == first["sha256"]
-    planner.balancer.of["listener"] = Weights(0, 100)
-    assert planner.plan(BUILT)["sha256"] != first["sha256"]
-
-
-def test_the_first_plan_has_no_live_colour() -> None:
-    planner = Planner()
-    planner.stacks.there = None
-    plan = planner.plan(BUILT)
-
-    assert (plan["live_colour"], plan["idle_colour"]) == (None, "green")
-
-
-def test_an_image_that_is_not_there_is_named_with_its_repository() -> None:
-    unknown = f"sha256:{'9' * 64}"
-    with pytest.raises(ImageNotFoundError, match=f"backend holds no {unknown}"):
-        Planner().plan(replace(DEPLOYMENT, image=unknown))
-
-
-def test_a_known_image_is_promoted() -> None:
-    assert Planner().plan(replace(DEPLOYMENT, image=DIGEST))["image"]["digest"] == DIGEST
-
-
-def test_a_source_that_is_not_there_is_named() -> None:
-    with pytest.raises(SourceNotFoundError, match=f"s3://artifacts/sources/{'b' * 64}"):
-        Planner().plan(replace(DEPLOYMENT, source=f"sources/{'b' * 64}.zip"))
-
-
-def test_split_traffic_can_not_be_planned_over() -> None:
-    planner = Planner()
-    planner.balancer.of["listener"] = Weights(50, 50)
-    with pytest.raises(MisconfiguredError, match="blue 50, green 50"):
-        planner.plan(BUILT)
-
-
-def test_outside_the_window_a_plan_is_refused_unless_forced() -> None:
-    planner = Planner()
-    planner.configuration["window"] = {
-        "enforced": True,
-        "start": "02:00",
-        "end": "04:00",
-        "zone": "Asia/Seoul",
-        "backup": None,
-    }
-    with pytest.raises(OutsideWindowError, match="force"):
-        planner.plan(BUILT)
-    forced = planner.plan(replace(BUILT, forced_because="security fix"))
-    assert forced["window"]["forced"] is True
-
-
-def test_a_listener_that_does_not_answer_stops_the_plan() -> None:
-    planner = Planner()
-    planner.balancer.unreadable.add("listener")
-    with pytest.raises(NotReachableError):
-        planner.plan(BUILT)
-
-
-def test_colours_are_what_the_listener_says() -> None:
-    planner = Planner()
-    live(planner.journal, replace(V1, colour=Colour.GREEN))
-    assert planner.plan(BUILT)["idle_colour"] == "green"

@@ -48,6 +48,17 @@ class DynamoJournal:
                     self._explain(error, every, lock)
                 raise
 
+    def newest(self, partition: str, most: int) -> Sequence[Item]:
+        with aws_errors():
+            found = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": partition}},
+                ScanIndexForward=False,
+                Limit=most,
+            )
+        return [_from_table(item) for item in found["Items"]]
+
     def _operation(self, change: Change) -> dict[str, Any]:
         expression = _Expression()
         conditions = expression.conditions(change.expect)

@@ -246,4 +246,23 @@ def _change(change: Mapping[str, Any]) -> dict[str, Any]:
                 and detail["Target"].get("Name")
             }
         ),
+        "causes": _causes(change.get("Details") or []),
     }
+
+
+def _causes(details: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What of the resource changes, whether that replaces it, and what made CloudFormation think so. Values
+    stay out: they may be secrets, and the template's digest covers them."""
+    found = {
+        (
+            str(detail["Target"].get("Name") or detail["Target"].get("Attribute") or ""),
+            str(detail["Target"].get("RequiresRecreation") or "Never"),
+            str(detail.get("CausingEntity") or detail.get("ChangeSource") or ""),
+        )
+        for detail in details
+        if detail.get("Target")
+    }
+    return [
+        {"property": name, "recreation": recreation, "cause": cause}
+        for name, recreation, cause in sorted(found)
+    ]

@@ -56,6 +56,26 @@ class SourceNotFoundError(TerminalError):
     """The artifacts bucket holds no such source."""
 
 
+class PlanNotFoundError(TerminalError):
+    """No plan of that digest was kept, or the one that was is not the one that was sealed."""
+
+
+class PlanChangedError(TerminalError):
+    """What the plan was made of is not what is there now; the message names every input that changed."""
+
+
+class ApprovalRejectedError(TerminalError):
+    """A person has said no; the message says who, when and why."""
+
+
+class ApprovalExpiredError(TerminalError):
+    """Nobody approved in time."""
+
+
+class NotWaitingError(TerminalError):
+    """The deployment does not wait for an approval: there is none of that id, or it has its answer."""
+
+
 class ChangeSetFailedError(TerminalError):
     """CloudFormation could not compute what it would change."""
 

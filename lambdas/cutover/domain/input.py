@@ -22,6 +22,7 @@ FIELDS = (
     "persona",
     "user_centric",
     "allow_destructive",
+    "plan",
 )
 PERSONAS = ("all", *Persona)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
@@ -29,6 +30,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SOURCE = re.compile(r"sources/[0-9a-f]{64}\.zip")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOGICAL_ID = re.compile(r"[A-Za-z0-9]{1,255}")
+_PLAN = re.compile(r"[0-9a-f]{64}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -52,6 +54,7 @@ class Input:
     persona: str
     user_centric: bool
     allow_destructive: tuple[str, ...] = ()
+    plan: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +68,7 @@ class Input:
             "persona": self.persona,
             "user_centric": self.user_centric,
             "allow_destructive": list(self.allow_destructive),
+            "plan": self.plan,
         }
 
 
@@ -113,6 +117,7 @@ def read_input(raw: object, environment: str) -> Input:
         persona=_choice(raw, "persona", PERSONAS),
         user_centric=_flag(raw, "user_centric"),
         allow_destructive=_logical_ids(raw.get("allow_destructive")),
+        plan=_plan(raw),
     )
 
 
@@ -125,6 +130,12 @@ def read_id(name: object) -> str:
         f"execution name: {name!r} can't be a deployment's id; "
         "use letters, digits and dashes, at most 80, or leave it to Step Functions"
     )
+
+
+def _plan(raw: Mapping[str, Any]) -> str | None:
+    if raw.get("plan") is None:
+        return None
+    return _matching(raw, "plan", _PLAN, "the 64 hex digits that `cutover plan` shows")
 
 
 def _text(raw: Mapping[str, Any], field: str) -> str:

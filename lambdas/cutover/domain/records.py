@@ -34,6 +34,10 @@ def deployment_key(deployment: str) -> Key:
     return Key(f"DEPLOYMENT#{deployment}", "RECORD")
 
 
+def approval_key(deployment: str) -> Key:
+    return Key(f"DEPLOYMENT#{deployment}", "APPROVAL")
+
+
 def history_key(started: str, deployment: str) -> Key:
     return Key(HISTORY, f"{started}#{deployment}")
 
@@ -68,6 +72,7 @@ class Deployment:
     settings: Mapping[str, str] | None = None
     forced_because: str | None = None
     allow_destructive: tuple[str, ...] = ()
+    plan: str | None = None
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
@@ -84,6 +89,7 @@ class Deployment:
             settings=payload.get("settings") or {},
             forced_because=force.get("reason"),
             allow_destructive=tuple(payload.get("allow_destructive") or ()),
+            plan=payload.get("plan"),
         )
 
     @property

@@ -25,6 +25,17 @@ def seed(directory: Path = DIRECTORY) -> dict[str, list[dict[str, Any]]]:
     return documents
 
 
+def migrations_digest(directory: Path = DIRECTORY) -> str:
+    """SHA-256 over the names and the contents of every file that declares a migration."""
+    import hashlib  # noqa: PLC0415  only the plan asks
+
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.json")):
+        digest.update(f"\0{path.name}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cutover.adapters.artifacts import BucketSources, ElasticRegistry
@@ -12,13 +15,16 @@ from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
+from cutover.adapters.plans import BucketPlans, StackTemplate
 from cutover.adapters.stacks import CloudFormationStacks
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
-from cutover.handlers.migrations import wanted_indexes
+from cutover.handlers.migrations import migrations_digest, wanted_indexes
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
-from cutover.steps.plan import make_plan
+from cutover.steps.plan import Declared, make_plan
+
+PRICES = Path(__file__).resolve().parent.parent / "prices"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,30 +33,55 @@ class Variables(Common):
     stack_name: str
     repository: str
     artifacts_bucket: str
+    template_url: str
+    code_key: str
+    layer_arn: str
 
 
 @dataclass(frozen=True)
 class Wiring:
+    declared: Declared
     journal: DynamoJournal
     balancer: ElasticLoadBalancer
     stacks: CloudFormationStacks
+    templates: StackTemplate
     registry: ElasticRegistry
     sources: BucketSources
+    plans: BucketPlans
     clock: SystemClock
 
 
 @cache
 def wiring() -> Wiring:
     variables = read_variables(Variables)
+    storage, formation = client("s3"), client("cloudformation")
     return Wiring(
+        Declared(
+            indexes=wanted_indexes(),
+            migrations=migrations_digest(),
+            code=variables.code_key,
+            libraries=variables.layer_arn,
+            prices=price_table(os.environ.get("AWS_REGION", "")),
+        ),
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticLoadBalancer(client("elbv2")),
-        CloudFormationStacks(client("cloudformation"), variables.stack_name),
+        CloudFormationStacks(formation, variables.stack_name),
+        StackTemplate(storage, formation, variables.template_url, variables.stack_name),
         # A plan names the repository; the address is the release's business.
         ElasticRegistry(client("ecr"), variables.repository, variables.repository),
-        BucketSources(client("s3"), variables.artifacts_bucket),
+        BucketSources(storage, variables.artifacts_bucket),
+        BucketPlans(storage, variables.artifacts_bucket),
         SystemClock(),
     )
+
+
+def price_table(region: str, directory: Path = PRICES) -> dict[str, Any]:
+    """The region's prices; an empty table, which leaves everything unpriced, where nobody has made one."""
+    path = directory / f"{region}.json"
+    if not path.is_file():
+        return {}
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return table
 
 
 def plan(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,12 +90,14 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
         deployment,
         event.get("configuration") or {},
         event.get("change_set"),
-        wanted_indexes(),
+        wired.declared,
         journal=wired.journal,
         balancer=wired.balancer,
         stacks=wired.stacks,
+        templates=wired.templates,
         registry=wired.registry,
         sources=wired.sources,
+        plans=wired.plans,
         clock=wired.clock,
     )
 

@@ -2,56 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from cutover.domain.colours import Colour, ColourPlan, Weights, plan_colours
+from cutover.domain.cost import compare, per_deployment
 from cutover.domain.environment import Environment
 from cutover.domain.errors import (
     ImageNotFoundError,
     MisconfiguredError,
     OutsideWindowError,
+    PlanChangedError,
+    PlanNotFoundError,
     SourceNotFoundError,
 )
 from cutover.domain.indexes import Index
-from cutover.domain.plan import phases, sealed
-from cutover.domain.records import Deployment, Live
+from cutover.domain.plan import (
+    changes_of,
+    differences,
+    fingerprint,
+    phases,
+    rollback_of,
+    sealed,
+    security_group_changes,
+)
+from cutover.domain.records import HISTORY, Deployment, Live, Status, deployment_key
 from cutover.domain.times import text
 from cutover.domain.window import WindowDecision, decide_window, read_hours
-from cutover.ports import Clock, Journal, LoadBalancer, Registry, Sources, Stack, Stacks
+from cutover.ports import Clock, Journal, LoadBalancer, Plans, Registry, Sources, Stack, Stacks, Templates
 from cutover.steps.prepare_change_set import FIRST_LIVE, outputs_of
 from cutover.steps.records import read_live
+
+# How far back expectations are looked for, and how many deployments they rest on.
+MOST_HISTORY, MOST_MEASURED = 25, 5
+RELEASE_PHASE = 3
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is packed with the function: the wanted indexes, the digest of all migrations, the functions' own
+    code, and the price table of the region."""
+
+    indexes: tuple[Index, ...]
+    migrations: str
+    code: str
+    libraries: str
+    prices: Mapping[str, Any]
 
 
 def make_plan(
     deployment: Deployment,
     configuration: Mapping[str, Any],
     change_set: Mapping[str, Any] | None,
-    indexes: tuple[Index, ...],
+    declared: Declared,
     *,
     journal: Journal,
     balancer: LoadBalancer,
     stacks: Stacks,
+    templates: Templates,
     registry: Registry,
     sources: Sources,
+    plans: Plans,
     clock: Clock,
 ) -> dict[str, Any]:
-    """Raises OutsideWindowError, ImageNotFoundError, SourceNotFoundError, or MisconfiguredError for a
-    listener whose traffic is split, so that nobody could say which colour is idle.
+    """The plan, kept under its digest.
+
+    Raises OutsideWindowError, ImageNotFoundError, SourceNotFoundError, MisconfiguredError for a listener
+    whose traffic is split, so that nobody could say which colour is idle; and for a deployment that is bound
+    to a plan PlanNotFoundError, or PlanChangedError naming every input that is not what was planned.
     """
     window = _window(deployment, configuration, clock)
     image, source = _image(deployment, registry), _source(deployment, sources)
     live = read_live(journal)
     weights = _live_weights(stacks.stack(), balancer)
     colours = _colours(weights, live)
-    return sealed(
+    wanted, template = templates.wanted()
+    changes = changes_of(change_set)
+    past = _past(journal)
+    expected = phases(past)
+    build_seconds = next(
+        (p["expected_seconds"] for p in expected if p["number"] == RELEASE_PHASE and p["measured_on"]), None
+    )
+    release = {"version": live.version, "image": live.image, "colour": live.colour.value} if live else None
+    now = colours.live.value if colours.live else colours.idle.other.value
+    plan = sealed(
         {
             "deployment": deployment.id,
             "environment": deployment.environment,
             "version": deployment.version,
             "made_at": text(clock.now()),
             "window": {"allowed": window.allowed, "forced": window.forced, "reason": window.reason},
+            "live": release,
             "live_colour": colours.live.value if colours.live else None,
             "live_version": live.version if live else None,
             "idle_colour": colours.idle.value,
@@ -60,14 +103,65 @@ def make_plan(
             "image": image,
             "source": source,
             "settings": dict(deployment.settings or {}),
-            "change_set": change_set,
+            "configuration": dict(configuration),
+            "template": {"sha256": template, "code": declared.code, "libraries": declared.libraries},
+            "change_set": {**change_set, "changes": changes} if change_set else None,
+            "security_groups": security_group_changes(changes),
             "migrations": {
-                "indexes": [str(index) for index in indexes],
+                "indexes": [str(index) for index in declared.indexes],
+                "digest": declared.migrations,
                 "how": "made where they are missing",
             },
-            "phases": phases(),
+            "cost": {
+                **compare(wanted, templates.live(), declared.prices),
+                "per_deployment": per_deployment(
+                    deployment.source is not None, build_seconds, declared.prices
+                ),
+            },
+            "phases": expected,
+            "rollback": rollback_of(release, (now, colours.idle.value)),
         }
     )
+    plan["location"] = plans.location(plan["sha256"])
+    if deployment.plan:
+        _require(deployment, plan, plans)
+    plans.keep(plan["sha256"], plan)
+    return plan
+
+
+def _require(deployment: Deployment, fresh: Mapping[str, Any], plans: Plans) -> None:
+    """Exactly what was planned, or nothing. The kept document is held to its own digest, too."""
+    digest = str(deployment.plan)
+    again = f"make a new one: cutover plan {deployment.environment} --version {deployment.version}"
+    kept = plans.read(digest)
+    if kept is None:
+        raise PlanNotFoundError(f"plan: there is no {plans.location(digest)}; {again}")
+    if fingerprint(kept) != digest:
+        raise PlanNotFoundError(
+            f"plan: {plans.location(digest)} is not the document that was sealed; {again}"
+        )
+    changed = differences(kept, fresh)
+    if changed:
+        names = ", ".join(difference.name for difference in changed)
+        details = "; ".join(str(difference) for difference in changed)
+        raise PlanChangedError(
+            f"plan {digest[:12]} does not hold any more, changed since: {names}. {details}. {again}"
+        )
+
+
+def _past(journal: Journal) -> Sequence[Mapping[int, float]]:
+    """The phases' seconds in the last successful deployments."""
+    found: list[Mapping[int, float]] = []
+    for line in journal.newest(HISTORY, MOST_HISTORY):
+        if line.get("status") == Status.SUCCEEDED and len(found) < MOST_MEASURED:
+            record = journal.read(deployment_key(str(line["id"]))) or {}
+            found.append({int(p["number"]): _seconds(p) for p in record.get("phases") or []})
+    return found
+
+
+def _seconds(phase: Mapping[str, Any]) -> float:
+    began, ended = (datetime.fromisoformat(str(phase[key])) for key in ("started", "finished"))
+    return (ended - began).total_seconds()
 
 
 def _window(deployment: Deployment, configuration: Mapping[str, Any], clock: Clock) -> WindowDecision:

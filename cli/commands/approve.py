@@ -1,0 +1,76 @@
+"""`cutover approve` and `cutover reject`: the answer to a deployment that waits for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cli.errors import ExitCode, UserError
+from cli.output import json_option, out, print_json
+from cli.session import Environment, aws_errors_explained
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_REFUSALS = {"NotWaitingError": ExitCode.REFUSED, "InvalidInputError": ExitCode.BAD_INPUT}
+
+
+def _arguments(command: _F) -> _F:
+    for option in (
+        json_option,
+        click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files."),
+        click.option("--reason", required=True, help="Why; it stays in the journal with who and when."),
+        click.argument("deployment"),
+        click.argument("environment_name", metavar="ENVIRONMENT"),
+    ):
+        command = option(command)
+    return command
+
+
+def _answer(action: str, name: str, deployment: str, reason: str, config_dir: Path | None) -> dict[str, Any]:
+    environment = Environment.named(name, config_dir)
+    with aws_errors_explained(environment):
+        event = {
+            "action": action,
+            "deployment": {"id": deployment},
+            "by": environment.caller(),
+            "reason": reason,
+        }
+        answer = environment.functions.invoke(
+            FunctionName=environment.approval_function, Payload=json.dumps(event).encode()
+        )
+        document: dict[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        kind = str(document.get("errorType"))
+        told = str(document.get("errorMessage", document))
+        raise UserError(told, _REFUSALS.get(kind, ExitCode.FAILED))
+    return document
+
+
+def _show(document: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    told = f"{document['deployment']} by {document['by']} at {document['at']}: {document['reason']}"
+    out.print(f"[bold]{document['status'].lower()}[/]: ", end="")
+    out.print(told, markup=False)
+
+
+@click.command()
+@_arguments
+def approve(
+    environment_name: str, deployment: str, reason: str, config_dir: Path | None, as_json: bool
+) -> None:
+    """Approve the plan of DEPLOYMENT, which waits in ENVIRONMENT. It goes on at once."""
+    _show(_answer("approve", environment_name, deployment, reason, config_dir), as_json)
+
+
+@click.command()
+@_arguments
+def reject(
+    environment_name: str, deployment: str, reason: str, config_dir: Path | None, as_json: bool
+) -> None:
+    """Reject the plan of DEPLOYMENT, which waits in ENVIRONMENT. It ends, and nothing has been touched."""
+    _show(_answer("reject", environment_name, deployment, reason, config_dir), as_json)

@@ -1,0 +1,339 @@
+"""The plan: what is in it, what its digest covers, and a deployment that is bound to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.errors import (
+    ImageNotFoundError,
+    MisconfiguredError,
+    NotReachableError,
+    OutsideWindowError,
+    PlanChangedError,
+    PlanNotFoundError,
+    SourceNotFoundError,
+)
+from cutover.domain.indexes import Index
+from cutover.domain.records import Deployment, deployment_key, history_key
+from cutover.steps.plan import Declared, make_plan
+from tests.contract.fakes import (
+    FakeClock,
+    FakeJournal,
+    FakeLoadBalancer,
+    FakePlans,
+    FakeRegistry,
+    FakeSources,
+    FakeStacks,
+    FakeTemplates,
+)
+from tests.contract.scenes import DEPLOYMENT, DIGEST, STACK, V1, live
+
+SOURCE, OTHER = f"sources/{'a' * 64}.zip", f"sources/{'c' * 64}.zip"
+OTHER_IMAGE = f"sha256:{'3' * 64}"
+BIGGER = {
+    "action": "Modify",
+    "logical_id": "Template",
+    "type": "AWS::EC2::LaunchTemplate",
+    "replacement": "False",
+    "scope": ["Properties"],
+    "causes": [{"property": "LaunchTemplateData", "recreation": "Never", "cause": "DirectModification"}],
+}
+DOOR = {
+    "action": "Add",
+    "logical_id": "Door",
+    "type": "AWS::EC2::SecurityGroupIngress",
+    "replacement": "False",
+    "scope": [],
+    "causes": [],
+}
+PRICES = {
+    "hours_per_month": 730,
+    "hourly": {"ec2:nat-gateway": 0.059},
+    "per_minute": {"codebuild:general1.medium": 0.01},
+}
+
+
+class Planner:
+    def __init__(self) -> None:
+        self.journal, self.balancer, self.stacks = FakeJournal(), FakeLoadBalancer(), FakeStacks(STACK)
+        self.clock = FakeClock(datetime(2026, 3, 4, 12, tzinfo=UTC))
+        self.configuration: dict[str, Any] = {"window": {"enforced": False}, "watch": {"bake_seconds": 30}}
+        self.changes: list[dict[str, Any]] = []
+        self.declared = Declared(
+            (Index("users", (("email", 1),), unique=True, name="x"),), "m1", "code.zip", "layer:1", PRICES
+        )
+        self.templates, self.plans = FakeTemplates(), FakePlans()
+        self.registry = FakeRegistry(v1=DIGEST, other=OTHER_IMAGE)
+
+    def plan(self, deployment: Deployment) -> dict[str, Any]:
+        change_set = {"name": f"cutover-{deployment.id}", "empty": not self.changes, "changes": self.changes}
+        return make_plan(
+            deployment,
+            self.configuration,
+            change_set,
+            self.declared,
+            journal=self.journal,
+            balancer=self.balancer,
+            stacks=self.stacks,
+            templates=self.templates,
+            registry=self.registry,
+            sources=FakeSources(SOURCE, OTHER),
+            plans=self.plans,
+            clock=self.clock,
+        )
+
+    def succeeded(self, name: str, started: str, release_seconds: int) -> None:
+        phase = {
+            "number": 3,
+            "started": "2026-03-01T12:00:00.000Z",
+            "finished": f"2026-03-01T12:00:{release_seconds:02d}.000Z",
+        }
+        self.journal.items[deployment_key(name)] = {"id": name, "phases": [phase]}
+        self.journal.items[history_key(started, name)] = {"id": name, "status": "SUCCEEDED"}
+
+
+BUILT = replace(DEPLOYMENT, source=SOURCE)
+
+
+def test_a_plan_says_where_traffic_is_and_goes() -> None:
+    planner = Planner()
+    live(planner.journal, V1)
+    plan = planner.plan(BUILT)
+
+    assert (plan["live_colour"], plan["live_version"], plan["idle_colour"]) == ("blue", "v1", "green")
+    assert plan["weights"] == {"now": {"blue": 100, "green": 0}, "after": {"blue": 0, "green": 100}}
+    assert plan["image"] == {"digest": None, "tag": "d2", "repository": FakeRegistry.uri}
+    assert plan["source"]["location"] == f"artifacts/{SOURCE}"
+    assert plan["migrations"]["indexes"] == ["users{email} unique"]
+    assert [phase["budget_minutes"] for phase in plan["phases"]] == [60, 45, 90, 30, 45, 60, 45]
+    assert len(plan["sha256"]) == 64
+
+
+def test_two_plans_of_the_same_thing_agree() -> None:
+    planner = Planner()
+    first = planner.plan(BUILT)
+    planner.clock.sleep(60)
+
+    assert planner.plan(replace(BUILT, id="d3"))["sha256"] == first["sha256"]
+    planner.balancer.of["listener"] = Weights(0, 100)
+    assert planner.plan(BUILT)["sha256"] != first["sha256"]
+
+
+def test_the_first_plan_has_no_live_colour() -> None:
+    planner = Planner()
+    planner.stacks.there = None
+    plan = planner.plan(BUILT)
+
+    assert (plan["live_colour"], plan["idle_colour"]) == (None, "green")
+    assert plan["rollback"]["returns_to"] is None
+
+
+def test_an_image_that_is_not_there_is_named_with_its_repository() -> None:
+    unknown = f"sha256:{'9' * 64}"
+    with pytest.raises(ImageNotFoundError, match=f"backend holds no {unknown}"):
+        Planner().plan(replace(DEPLOYMENT, image=unknown))
+
+
+def test_a_known_image_is_promoted() -> None:
+    assert Planner().plan(replace(DEPLOYMENT, image=DIGEST))["image"]["digest"] == DIGEST
+
+
+def test_a_source_that_is_not_there_is_named() -> None:
+    with pytest.raises(SourceNotFoundError, match=f"s3://artifacts/sources/{'b' * 64}"):
+        Planner().plan(replace(DEPLOYMENT, source=f"sources/{'b' * 64}.zip"))
+
+
+def test_split_traffic_can_not_be_planned_over() -> None:
+    planner = Planner()
+    planner.balancer.of["listener"] = Weights(50, 50)
+    with pytest.raises(MisconfiguredError, match="blue 50, green 50"):
+        planner.plan(BUILT)
+
+
+def test_outside_the_window_a_plan_is_refused_unless_forced() -> None:
+    planner = Planner()
+    planner.configuration["window"] = {
+        "enforced": True,
+        "start": "02:00",
+        "end": "04:00",
+        "zone": "Asia/Seoul",
+        "backup": None,
+    }
+    with pytest.raises(OutsideWindowError, match="force"):
+        planner.plan(BUILT)
+    forced = planner.plan(replace(BUILT, forced_because="security fix"))
+    assert forced["window"]["forced"] is True
+
+
+def test_a_listener_that_does_not_answer_stops_the_plan() -> None:
+    planner = Planner()
+    planner.balancer.unreadable.add("listener")
+    with pytest.raises(NotReachableError):
+        planner.plan(BUILT)
+
+
+def test_colours_are_what_the_listener_says() -> None:
+    planner = Planner()
+    live(planner.journal, replace(V1, colour=Colour.GREEN))
+    assert planner.plan(BUILT)["idle_colour"] == "green"
+
+
+def test_a_plan_is_kept_under_its_digest() -> None:
+    planner = Planner()
+    plan = planner.plan(BUILT)
+
+    assert plan["location"] == f"s3://artifacts/plans/{plan['sha256']}.json"
+    assert planner.plans.read(plan["sha256"]) == plan
+
+
+def test_changes_have_their_kind_and_one_order_whatever_cloudformations_was() -> None:
+    planner = Planner()
+    planner.changes = [BIGGER, DOOR]
+    plan = planner.plan(BUILT)
+    planner.changes = [DOOR, BIGGER]
+
+    assert planner.plan(BUILT)["sha256"] == plan["sha256"]
+    kinds = [(change["logical_id"], change["kind"]) for change in plan["change_set"]["changes"]]
+    assert kinds == [("Door", "create"), ("Template", "change")]
+    assert plan["security_groups"] == ["Door"]
+
+
+def test_a_phases_expected_time_is_the_median_of_the_last_successes() -> None:
+    planner = Planner()
+    for number, seconds in enumerate((10, 50, 20)):
+        planner.succeeded(f"p{number}", f"2026-03-0{number + 1}", seconds)
+    planner.journal.items[history_key("2026-03-09", "bad")] = {"id": "bad", "status": "FAILED"}
+    release = planner.plan(BUILT)["phases"][2]
+
+    assert (release["expected_seconds"], release["measured_on"]) == (20.0, 3)
+
+
+def test_without_a_history_every_time_is_unknown() -> None:
+    plan = Planner().plan(BUILT)
+
+    assert {phase["expected_seconds"] for phase in plan["phases"]} == {"unknown"}
+    assert plan["cost"]["per_deployment"]["cost"] == "unknown"
+
+
+def test_a_promotion_costs_no_build() -> None:
+    assert Planner().plan(replace(DEPLOYMENT, image=DIGEST))["cost"]["per_deployment"]["cost"] == 0.0
+
+
+def test_a_plan_says_what_its_rollback_would_do() -> None:
+    planner = Planner()
+    live(planner.journal, V1)
+    rollback = planner.plan(BUILT)["rollback"]
+
+    assert rollback["returns_to"]["version"] == "v1"
+    assert rollback["after_the_swap"].startswith("one change of the live listener: blue 100, green 0")
+
+
+def test_a_history_that_grows_and_prices_that_change_leave_the_digest_alone() -> None:
+    planner = Planner()
+    first = planner.plan(BUILT)
+    planner.succeeded("p1", "2026-03-01", 30)
+    planner.declared = replace(planner.declared, prices={})
+
+    assert planner.plan(BUILT)["sha256"] == first["sha256"]
+
+
+def test_what_was_planned_is_what_is_done() -> None:
+    planner = Planner()
+    digest = planner.plan(BUILT)["sha256"]
+    planner.clock.sleep(60)
+
+    assert planner.plan(replace(BUILT, id="d9", plan=digest))["sha256"] == digest
+
+
+def other_template(planner: Planner) -> None:
+    planner.templates.body = {"Resources": {"New": {"Type": "AWS::EC2::VPC"}}}
+
+
+def other_code(planner: Planner) -> None:
+    planner.declared = replace(planner.declared, code="other.zip")
+
+
+def other_changes(planner: Planner) -> None:
+    planner.changes = [BIGGER]
+
+
+def other_migrations(planner: Planner) -> None:
+    planner.declared = replace(planner.declared, migrations="m2")
+
+
+def other_weights(planner: Planner) -> None:
+    planner.balancer.of["listener"] = Weights(0, 100)
+
+
+def other_release(planner: Planner) -> None:
+    live(planner.journal, replace(V1, version="v1b"))
+
+
+def other_configuration(planner: Planner) -> None:
+    planner.configuration["watch"]["bake_seconds"] = 31
+
+
+@pytest.mark.parametrize(
+    ("change", "names", "words"),
+    [
+        (other_template, ["template"], "template (sha256): "),
+        (other_code, ["template"], "template (code): code.zip → other.zip"),
+        (other_changes, ["changes"], "changes: "),
+        (other_migrations, ["migrations"], "migrations (digest): m1 → m2"),
+        (other_weights, ["weights"], "weights: "),
+        (other_release, ["live release"], "live release (version): v1 → v1b"),
+        (other_configuration, ["configuration"], "configuration (watch.bake_seconds): 30 → 31"),
+        (replace(DEPLOYMENT, image=OTHER_IMAGE), ["image"], f"image (digest): {DIGEST[:50]}"),
+        (replace(DEPLOYMENT, source=SOURCE), ["image", "source"], "source: null → {"),
+        (replace(DEPLOYMENT, image=DIGEST, version="v3"), ["version"], "version: v2 → v3"),
+        (
+            replace(DEPLOYMENT, image=DIGEST, settings={"LOG_LEVEL": "DEBUG"}),
+            ["settings"],
+            "settings (LOG_LEVEL): null → DEBUG",
+        ),
+    ],
+)
+def test_whatever_changes_after_the_plan_is_refused_by_its_name(
+    change: Callable[[Planner], None] | Deployment, names: list[str], words: str
+) -> None:
+    planner = Planner()
+    live(planner.journal, V1)
+    wanted = replace(DEPLOYMENT, image=DIGEST)
+    digest = planner.plan(wanted)["sha256"]
+    if isinstance(change, Deployment):
+        wanted = change
+    else:
+        change(planner)
+
+    with pytest.raises(PlanChangedError) as refused:
+        planner.plan(replace(wanted, plan=digest))
+    assert f"changed since: {', '.join(names)}. " in str(refused.value)
+    assert words in str(refused.value)
+    assert "cutover plan sandbox --version" in str(refused.value)
+    assert list(planner.plans.kept) == [digest]
+
+
+def test_another_source_is_refused_by_name() -> None:
+    planner = Planner()
+    digest = planner.plan(BUILT)["sha256"]
+    with pytest.raises(PlanChangedError, match="changed since: source"):
+        planner.plan(replace(DEPLOYMENT, source=OTHER, plan=digest))
+
+
+def test_a_plan_that_nobody_made_is_not_found() -> None:
+    with pytest.raises(PlanNotFoundError, match=f"there is no s3://artifacts/plans/{'0' * 64}.json"):
+        Planner().plan(replace(BUILT, plan="0" * 64))
+
+
+def test_a_kept_plan_that_was_altered_is_not_the_one_that_was_sealed() -> None:
+    planner = Planner()
+    plan = planner.plan(BUILT)
+    planner.plans.kept[plan["sha256"]] = {**plan, "version": "v3"}
+    with pytest.raises(PlanNotFoundError, match="not the document that was sealed"):
+        planner.plan(replace(BUILT, version="v3", plan=plan["sha256"]))
