@@ -54,6 +54,13 @@ def test_people_read_what_changes_why_and_what_a_rollback_would_do(document: dic
     assert "security groups  Door" in text
 
 
+def test_people_read_what_would_be_destroyed(document: dict[str, Any]) -> None:
+    assert "  destroys" not in "\n".join(told(document))
+    document["change_set"]["changes"][0]["destructive"] = "it would be deleted"
+    logical_id = document["change_set"]["changes"][0]["logical_id"]
+    assert f"{logical_id}: it would be deleted" in "\n".join(told(document))
+
+
 @pytest.mark.parametrize("persona", ["reliability", "performance", "security"])
 def test_the_persona_that_asks_comes_first(document: dict[str, Any], persona: str) -> None:
     assert told(document, persona)[1] == f"[bold]{persona}[/]"
