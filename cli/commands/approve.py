@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from cli.errors import ExitCode, UserError
+from cli.errors import ExitCode
+from cli.functions import invoke
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
@@ -38,15 +38,7 @@ def _answer(action: str, name: str, deployment: str, reason: str, config_dir: Pa
             "by": environment.caller(),
             "reason": reason,
         }
-        answer = environment.functions.invoke(
-            FunctionName=environment.approval_function, Payload=json.dumps(event).encode()
-        )
-        document: dict[str, Any] = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        kind = str(document.get("errorType"))
-        told = str(document.get("errorMessage", document))
-        raise UserError(told, _REFUSALS.get(kind, ExitCode.FAILED))
-    return document
+        return invoke(environment, environment.approval_function, event, _REFUSALS)
 
 
 def _show(document: dict[str, Any], as_json: bool) -> None:

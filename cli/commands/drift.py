@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from cli.errors import ExitCode, UserError
+from cli.errors import ExitCode
+from cli.functions import invoke
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
-
-
-def _invoke(environment: Environment, action: str) -> dict[str, Any]:
-    answer = environment.functions.invoke(
-        FunctionName=environment.drift_function, Payload=json.dumps({"action": action}).encode()
-    )
-    document: dict[str, Any] = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise UserError(str(document.get("errorMessage", document)), ExitCode.FAILED)
-    return document
 
 
 @click.command()
@@ -33,7 +23,9 @@ def drift(environment_name: str, restore: bool, config_dir: Path | None, as_json
     """Hold ENVIRONMENT's security groups against its template. Exits 1 when a rule still differs."""
     environment = Environment.named(environment_name, config_dir)
     with aws_errors_explained(environment):
-        document = _invoke(environment, "restore" if restore else "look")
+        document = invoke(
+            environment, environment.drift_function, {"action": "restore" if restore else "look"}
+        )
     if as_json:
         print_json(document)
     else:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cli.errors import ExitCode, UserError
+from cli.functions import invoke
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
-
-
-def _invoke(environment: Environment, reason: str) -> dict[str, Any]:
-    answer = environment.functions.invoke(
-        FunctionName=environment.rollback_function,
-        Payload=json.dumps(
-            {"source": "manual", "environment": environment.name, "reason": reason, "by": getpass.getuser()}
-        ).encode(),
-    )
-    document: dict[str, Any] = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise UserError(str(document.get("errorMessage", document)), ExitCode.FAILED)
-    return document
 
 
 @click.command()
@@ -36,7 +22,13 @@ def rollback(environment_name: str, reason: str, config_dir: Path | None, as_jso
     """Send ENVIRONMENT's traffic back to the previous version, which still runs."""
     environment = Environment.named(environment_name, config_dir)
     with aws_errors_explained(environment):
-        document = _invoke(environment, reason)
+        event = {
+            "source": "manual",
+            "environment": environment.name,
+            "reason": reason,
+            "by": getpass.getuser(),
+        }
+        document = invoke(environment, environment.rollback_function, event)
     if as_json:
         print_json(document)
     elif document["action"] == "rolled_back":
