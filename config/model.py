@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from config.domain_name import domain_name
 from config.explanation import UnfitError, explain
 
 DIRECTORY = Path(__file__).parent
@@ -63,7 +64,7 @@ DAYS: tuple[str, ...] = get_args(Day)
 TlsPolicy = Literal["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]
 # Long enough to tell environments apart, short enough for a target group's 32 characters.
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,14}$")]
-DomainName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+DomainName = Annotated[str, AfterValidator(domain_name)]
 
 
 class Table(BaseModel):
@@ -158,7 +159,7 @@ class Database(Table):
     """The DocumentDB cluster (requirement B4)."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-    instance_class: Annotated[str, StringConstraints(pattern=r"^db\.")] = "db.t3.medium"
+    instance_class: Annotated[str, StringConstraints(pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$")] = "db.t3.medium"
     instances: Annotated[int, Field(ge=1, le=16)] = 3
     # Also decides what a deleted stack leaves behind: with it, data stays.
     deletion_protection: bool = True
@@ -167,7 +168,7 @@ class Database(Table):
 class Cache(Table):
     """The Redis replication group (requirement B5)."""
 
-    node_type: Annotated[str, StringConstraints(pattern=r"^cache\.")] = "cache.t3.micro"
+    node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9-]+\.[a-z0-9]+$")] = "cache.t3.micro"
     nodes: Annotated[int, Field(ge=2, le=6)] = 2
 
 
@@ -308,6 +309,17 @@ class Configuration(Table):
         return self
 
     @model_validator(mode="after")
+    def _certificate_is_of_the_region(self) -> Self:
+        arn = self.backend.certificate_arn
+        if arn is not None and not arn.startswith(f"arn:aws:acm:{self.region}:"):
+            problem = (
+                f"is of another region, and a load balancer takes only those of its own, {self.region}; "
+                "request one there"
+            )
+            raise UnfitError("backend.certificate_arn", arn, problem)
+        return self
+
+    @model_validator(mode="after")
     def _subnets_hold_the_instances(self) -> Self:
         # AWS keeps five addresses of each subnet for itself.
         room = sum(IPv4Network(subnet).num_addresses - 5 for subnet in self.network.private_subnets)
@@ -329,16 +341,20 @@ class Configuration(Table):
             "instances_per_colour",
             "containers_per_instance",
             "first_port",
+            "instance_type",
+            "certificate_arn",
+            "hosted_zone_id",
         )
         return {
             "environment": self.environment,
+            "availability_zones": list(self.availability_zones),
             "poll_seconds": self.poll_seconds,
             **{
                 key: whole[key]
                 for key in ("watch", "load", "thresholds", "window", "alarms", "release", "approval")
             },
             "backend": {key: whole["backend"][key] for key in backend},
-            "database": {"name": self.database.name},
+            "database": {"name": self.database.name, "instance_class": self.database.instance_class},
         }
 
 

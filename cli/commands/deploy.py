@@ -29,6 +29,7 @@ _REFUSALS = {
 }
 _BAD_INPUT = {
     "InvalidInputError",
+    "UnfitConfigurationError",
     "WrongEnvironmentError",
     "ImageNotFoundError",
     "SourceNotFoundError",

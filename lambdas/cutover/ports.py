@@ -5,7 +5,7 @@ Every implementation maps its own errors to those of `cutover.domain.errors`: a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -16,6 +16,7 @@ from cutover.domain.environment import Targets
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
+from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.records import Item, Key
 
 
@@ -148,6 +149,23 @@ class ChangeSets(Protocol):
     def find(self, name: str) -> ChangeSet | None: ...
     def execute(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
+
+
+class Offers(Protocol):
+    """What AWS offers in the region, and what is taken already. Nothing is changed by asking."""
+
+    def zones_of_type(self, instance_type: str) -> Collection[str]:
+        """The availability zones that have this EC2 instance type; none for one that does not exist."""
+
+    def types(self) -> Sequence[str]:
+        """Every EC2 instance type of the region."""
+
+    def zones_of_class(self, instance_class: str) -> Collection[str]:
+        """The availability zones that have this class of DocumentDB instances."""
+
+    def bucket(self, name: str) -> BucketState: ...
+    def certificate(self, arn: str) -> Certificate | None: ...
+    def hosted_zone(self, identifier: str) -> HostedZone | None: ...
 
 
 class LiveResources(Protocol):

@@ -35,6 +35,7 @@ ADDITIONS = (
     "registry",
     "image_scans",
     "databases",
+    "offerings",
     "metrics",
     "alarms",
     "notifications",

@@ -152,6 +152,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 ["elasticache:DescribeReplicationGroups"],
                 [names.arn("elasticache", f"replicationgroup:{names.prefix}")],
             ),
+            *_preflight(names),
         ],
         environment={
             "TEMPLATE_URL": provisioning.template_url,
@@ -160,8 +161,23 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             "CODE_BUCKET": code.bucket,
             "CODE_KEY": code.key,
             "LAYER_ARN": code.layer or "",
+            "BUCKETS": f"{names.files_bucket},{names.logs_bucket}",
         },
     )
+
+
+def _preflight(names: Names) -> list[Statement]:
+    """To ask beforehand for what AWS would refuse: types, names that are taken, certificate and zone."""
+    return [
+        Statement(["ec2:DescribeInstanceTypeOfferings", "rds:DescribeOrderableDBInstanceOptions"]),
+        # HeadBucket, which answers 403 without it, as for another account's.
+        Statement(
+            ["s3:ListBucket"],
+            [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
+        ),
+        Statement(["acm:DescribeCertificate"], [names.arn("acm", "certificate/*")]),
+        Statement(["route53:GetHostedZone"], ["arn:aws:route53:::hostedzone/*"]),
+    ]
 
 
 def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:

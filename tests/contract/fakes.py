@@ -15,6 +15,7 @@ from cutover.domain.errors import ConflictError, LockLostError, NotReachableErro
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
+from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.records import LOCK, Item, Key
 from cutover.ports import (
     Alarm,
@@ -206,6 +207,36 @@ class FakeDoors:
     def close(self, group: str, rule: Rule) -> None:
         self.groups[group] -= {rule}
         self.closed.append((group, rule))
+
+
+class FakeOffers:
+    """Two zones with a few types; no bucket is taken, and there is one certificate and one hosted zone."""
+
+    def __init__(self) -> None:
+        zones = {"ap-northeast-2a", "ap-northeast-2c"}
+        self.by_type = {name: set(zones) for name in ("t3.micro", "t3.large", "m6i.large")}
+        self.by_class = {"db.t3.medium": set(zones)}
+        self.buckets: dict[str, BucketState] = {}
+        self.certificates = {"arn:c": Certificate("ISSUED", ["api.example.com"])}
+        self.zones = {"Z1": HostedZone("example.com", private=False)}
+
+    def zones_of_type(self, instance_type: str) -> set[str]:
+        return self.by_type.get(instance_type, set())
+
+    def types(self) -> Sequence[str]:
+        return sorted(self.by_type)
+
+    def zones_of_class(self, instance_class: str) -> set[str]:
+        return self.by_class.get(instance_class, set())
+
+    def bucket(self, name: str) -> BucketState:
+        return self.buckets.get(name, BucketState.FREE)
+
+    def certificate(self, arn: str) -> Certificate | None:
+        return self.certificates.get(arn)
+
+    def hosted_zone(self, identifier: str) -> HostedZone | None:
+        return self.zones.get(identifier)
 
 
 class FakeStacks:

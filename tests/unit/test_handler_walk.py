@@ -16,6 +16,7 @@ from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
 from cutover.domain.errors import NotWaitingError
 from cutover.domain.indexes import Index
+from cutover.domain.preflight import BucketState
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import (
     approval,
@@ -49,6 +50,7 @@ from tests.contract.fakes import (
     FakeLive,
     FakeLoad,
     FakeNetwork,
+    FakeOffers,
     FakePlans,
     FakeRegistry,
     FakeSources,
@@ -73,6 +75,9 @@ SECRETS = {
 }
 CONFIGURATION = {
     "environment": "sandbox",
+    "availability_zones": ["ap-northeast-2a", "ap-northeast-2c"],
+    "backend": {"domain": "api.example.com", "instance_type": "t3.micro"},
+    "database": {"name": "evaluation", "instance_class": "db.t3.medium"},
     "poll_seconds": 1,
     "watch": {"bake_seconds": 30, "hours": 24, "proof_answers": 3, "healthy_share": 0.5},
     "load": {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"},
@@ -104,7 +109,7 @@ class House:
         self.network = FakeNetwork(*DECLARED)
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
-        self.tasks = FakeTasks()
+        self.tasks, self.offers = FakeTasks(), FakeOffers()
         self.plans, self.templates = FakePlans(), FakeTemplates()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
@@ -183,6 +188,7 @@ class House:
             "instances": self.instances,
             "inventory": FakeInventory(),
             "resources": self.resources,
+            "offers": self.offers,
             "doors": self.doors,
             "registry": self.registry,
             "sources": FakeSources(SOURCE),
@@ -198,6 +204,7 @@ class House:
             "document": "release-document",
             "variables": SimpleNamespace(
                 cutover_environment="sandbox",
+                buckets="files,logs",
                 dashboard="dashboard",
                 application_secret="application",
                 smoke_secret="smoke",
@@ -301,6 +308,21 @@ def test_a_mistake_in_the_input_is_the_executions_cause(house: House) -> None:
 
     assert (status, output["Error"]) == ("FAILED", "InvalidInputError")
     assert output["Cause"].startswith("versoin: not a field of the input")
+
+
+def test_a_configuration_that_aws_would_refuse_is_told_by_field_and_touches_nothing(house: House) -> None:
+    house.configuration.settings = {
+        **CONFIGURATION,
+        "backend": {"domain": "api.example.com", "instance_type": "t3.gigantic"},
+    }
+    house.offers.buckets = {"files": BucketState.TAKEN}
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "UnfitConfigurationError")
+    assert "backend.instance_type = 't3.gigantic'" in output["Cause"]
+    assert "environment = 'files': another account has the bucket" in output["Cause"]
+    assert (house.stacks.there, house.stacks.sets, house.world.balancer.moves) == (STACK, {}, [])
+    assert house.world.journal.items[LOCK]["holder"] is None
 
 
 def test_a_second_deployment_is_refused_and_changes_nothing(house: House) -> None:

@@ -12,12 +12,14 @@ from cutover.adapters.fleet import AutoScalingInstances
 from cutover.adapters.live import LiveResources
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import DataStores
+from cutover.adapters.offers import AwsOffers
 from cutover.adapters.stacks import CloudFormationStacks, Template
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
+from cutover.steps.preflight import preflight
 from cutover.steps.prepare_change_set import prepare_change_set
 from cutover.steps.verify_resources import verify_resources
 
@@ -30,6 +32,7 @@ class Variables(Common):
     code_bucket: str
     code_key: str
     layer_arn: str
+    buckets: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Wiring:
     instances: AutoScalingInstances
     inventory: DataStores
     resources: LiveResources
+    offers: AwsOffers
 
 
 @cache
@@ -58,6 +62,17 @@ def wiring() -> Wiring:
         AutoScalingInstances(client("autoscaling")),
         DataStores(client("docdb"), client("elasticache")),
         LiveResources(client),
+        AwsOffers(client),
+    )
+
+
+def look_ahead(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return preflight(
+        event["configuration"],
+        wired.variables.buckets.split(","),
+        offers=wired.offers,
+        stacks=wired.stacks,
     )
 
 
@@ -102,6 +117,7 @@ def verify(_event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 ACTIONS = {
+    "preflight": look_ahead,
     "prepare": prepare,
     "prepared": prepare,
     "execute": execute,
