@@ -174,12 +174,16 @@ class LiveResources(Protocol):
 
 
 class Doors(Protocol):
-    """The ingress rules of security groups, by the group's id."""
+    """The rules of security groups, in both directions, by the group's id."""
 
-    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]: ...
+    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]:
+        """A group that is gone is not among them."""
 
     def close(self, group: str, rule: Rule) -> None:
-        """Revokes a rule whose source is a CIDR."""
+        """Takes a rule away."""
+
+    def put_back(self, group: str, rule: Rule) -> None:
+        """Adds a rule. Both do nothing where it is done already."""
 
 
 class DriftDetection(Protocol):

@@ -36,6 +36,7 @@ ADDITIONS = (
     "image_scans",
     "databases",
     "offerings",
+    "security_groups",
     "metrics",
     "alarms",
     "notifications",

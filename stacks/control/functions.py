@@ -298,7 +298,7 @@ def _rollback(names: Names) -> FunctionSpec:
 def _drift(names: Names) -> FunctionSpec:
     return FunctionSpec(
         name="drift",
-        purpose="Compares the security groups with the template and closes what was opened by hand",
+        purpose="Compares the security groups with the template and puts them right",
         timeout_seconds=90,
         memory_mb=512,
         statements=[
@@ -312,9 +312,13 @@ def _drift(names: Names) -> FunctionSpec:
             ),
             Statement(["cloudformation:DescribeStackDriftDetectionStatus"]),
             Statement(["ec2:DescribeSecurityGroups"]),
-            # It can only take away, and only from this environment's groups.
+            # Only on this environment's groups.
             Statement(
-                ["ec2:RevokeSecurityGroupIngress"],
+                [
+                    "ec2:AuthorizeSecurityGroupEgress",
+                    "ec2:AuthorizeSecurityGroupIngress",
+                    "ec2:RevokeSecurityGroupIngress",
+                ],
                 [names.arn("ec2", "security-group/*")],
                 {"StringEquals": {"aws:ResourceTag/cutover-environment": names.environment}},
             ),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.declared import Declared, Rule, ingress, wanted
+from cutover.domain.declared import Declared, Rule, rules, wanted
 from cutover.domain.environment import Targets
 from cutover.domain.errors import ConflictError, LockLostError, NotReachableError, NotWaitingError
 from cutover.domain.health import Target
@@ -195,11 +195,12 @@ class FakeLive:
 
 
 class FakeDoors:
-    """Security groups by id; `closed` are the rules that were revoked."""
+    """Security groups by id; what was taken away and what was put back."""
 
     def __init__(self, groups: Mapping[str, frozenset[Rule]] | None = None) -> None:
-        self.groups = dict(groups if groups is not None else ingress(declare()))
+        self.groups = dict(groups if groups is not None else rules(declare()))
         self.closed: list[tuple[str, Rule]] = []
+        self.restored: list[tuple[str, Rule]] = []
 
     def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]:
         return {group: self.groups[group] for group in groups if group in self.groups}
@@ -207,6 +208,10 @@ class FakeDoors:
     def close(self, group: str, rule: Rule) -> None:
         self.groups[group] -= {rule}
         self.closed.append((group, rule))
+
+    def put_back(self, group: str, rule: Rule) -> None:
+        self.groups[group] |= {rule}
+        self.restored.append((group, rule))
 
 
 class FakeOffers:

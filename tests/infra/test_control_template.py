@@ -23,7 +23,15 @@ EVERYWHERE = {
 }
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
-    "provision": {"TEMPLATE_URL", "STACK_NAME", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
+    "provision": {
+        "TEMPLATE_URL",
+        "STACK_NAME",
+        "SERVICE_ROLE_ARN",
+        "CODE_BUCKET",
+        "CODE_KEY",
+        "LAYER_ARN",
+        "BUCKETS",
+    },
     "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET", "TEMPLATE_URL", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},

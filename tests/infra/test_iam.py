@@ -145,6 +145,8 @@ RIGHTS = {
         "cloudformation:DetectStackDrift",
         "cloudformation:GetTemplate",
         "ec2:DescribeSecurityGroups",
+        "ec2:AuthorizeSecurityGroupEgress",
+        "ec2:AuthorizeSecurityGroupIngress",
         "ec2:RevokeSecurityGroupIngress",
     },
     "approval": {

@@ -1,4 +1,4 @@
-"""The drift function: whether the environment is still what its template says, and doors closed again."""
+"""The drift function: whether the environment is still what its template says; security groups put right."""
 
 from __future__ import annotations
 
