@@ -261,9 +261,11 @@ class Approval(Table):
 
 
 class Nightly(Table):
-    """What the schedule deploys at the window's start; off until it says what."""
+    """What the schedule does at the window's start: deploys what is pending, where `enabled` and told what;
+    else it looks at the environment, unless `verify` is off."""
 
     enabled: bool = False
+    verify: bool = True
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = "nightly"
     source: str | None = None
     image: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None

@@ -150,25 +150,32 @@ def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnR
 def nightly(
     scope: Construct, names: Names, window: Window, plan: Nightly, machine_arn: str
 ) -> scheduler.CfnSchedule:
-    """The nightly run at the window's start (requirement H3), off unless configured to deploy something."""
+    """The nightly run at the window's start (requirement H3): a deployment, where one is configured and
+    pending, else a look at the environment."""
     here = Construct(scope, "Nightly")
     its_role = role(
         here,
         names,
         "nightly",
         service="scheduler.amazonaws.com",
-        purpose="Starts the nightly deployment",
+        purpose="Starts the nightly run",
         statements=[Statement(["states:StartExecution"], [machine_arn])],
     )
     hour, minute = (int(part) for part in window.start.split(":"))
-    given = {"version": plan.version, "source": plan.source, "image": plan.image}
-    execution = {"environment": names.environment, **{key: v for key, v in given.items() if v is not None}}
+    release = {"source": plan.source, "image": plan.image} if plan.enabled else {}
+    mode = {"mode": "nightly"} if plan.verify else {}
+    execution = {
+        "environment": names.environment,
+        "version": plan.version,
+        **mode,
+        **{key: value for key, value in release.items() if value is not None},
+    }
     return scheduler.CfnSchedule(
         here,
         "Schedule",
         name=names.named("nightly"),
-        description="Deploys every night when the window opens",
-        state="ENABLED" if plan.enabled else "DISABLED",
+        description="Deploys what is pending when the window opens, or looks at the environment",
+        state="ENABLED" if plan.enabled or plan.verify else "DISABLED",
         schedule_expression=f"cron({minute} {hour} * * ? *)",
         schedule_expression_timezone=window.zone,
         flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),

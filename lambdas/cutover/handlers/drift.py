@@ -49,7 +49,14 @@ def restore(_event: Mapping[str, Any]) -> dict[str, Any]:
     return look_for_drift(stacks=wired.stacks, doors=wired.doors, restore=True)
 
 
-ACTIONS = {"look": look, "restore": restore}
+def night(_event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return look_for_drift(
+        stacks=wired.stacks, doors=wired.doors, restore=True, detection=wired.detection, strict=True
+    )
+
+
+ACTIONS = {"look": look, "restore": restore, "night": night}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def conclude(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
-    details = {name: event.get(name) for name in ("plan", "swap", "proof")}
+    details = {name: event.get(name) for name in ("plan", "swap", "proof", "drift")}
     return finish(
         deployment,
         Status(event["status"]),

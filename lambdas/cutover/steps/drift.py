@@ -20,12 +20,18 @@ GATE = "Security groups are as the template declares them"
 
 
 def look_for_drift(
-    *, stacks: Stacks, doors: Doors, restore: bool, detection: DriftDetection | None = None
+    *,
+    stacks: Stacks,
+    doors: Doors,
+    restore: bool,
+    detection: DriftDetection | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """{status: none | drifted | restored, findings, cloudformation, gates}.
 
     `findings`: {group, rule, what: opened | unknown | missing, done: closed | put back | left}. `restored`
     means that nothing is left of what was found. `detection` asks CloudFormation too; None leaves that out.
+    `strict`: what is left closes the gate, for a look after which no other follows.
     """
     declared = stacks.declared()
     wanted = rules(declared)
@@ -48,7 +54,8 @@ def look_for_drift(
         found=told or f"{samples} rules in {len(wanted)} groups, all as declared",
         wanted="no rule more, no rule less",
         samples=samples,
-        must=False,  # what is open after this closes the gates of the look that follows
+        # In a deployment what is open after this closes the gates of the look that follows.
+        must=strict and bool(left),
     )
     return {
         "status": status,
