@@ -285,6 +285,9 @@ def test_a_launch_of_either_colours_group_starts_the_boot_machine_alone(each):
     role = each.control.resources[target["RoleArn"]["Fn::GetAtt"][0]]["Properties"]
     (statement,) = role["Policies"][0]["PolicyDocument"]["Statement"]
     assert (statement["Action"], statement["Resource"]) == (["states:StartExecution"], [target["Arn"]])
+    (target,) = rule["Targets"]
+    assert each.control.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 
 def test_the_build_pushes_to_the_environments_repository(staging):

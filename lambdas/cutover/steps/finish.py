@@ -29,7 +29,8 @@ def finish(
     clock: Clock,
 ) -> dict[str, Any]:
     """`details` (plan, swap, proof, drift) go into the record. A success is one only while the release is
-    still live: raises GateFailedError when it was rolled back at the last moment, LockLostError when the lock is gone.
+    still live: raises GateFailedError when it was rolled back at the last moment, LockLostError when the lock
+    is gone.
     """
     record = journal.read(deployment.key) or {}
     if record.get("status") == status:
