@@ -1,4 +1,4 @@
-"""The role that CloudFormation takes on for the environment's stack: no function may create infrastructure.
+"""The role that CloudFormation takes on for the environment's stacks: no function may create infrastructure.
 
 Names narrow it wherever a service has names. EC2's network resources have none before they are born; there it
 is narrowed to this account and region.
@@ -11,7 +11,7 @@ from config.model import Configuration
 from stacks.constructs.policy import Statement, role
 from stacks.naming import COLOURS, ENVIRONMENT_FUNCTIONS, Names
 
-#: The roles that the environment's template makes; the control plane's own are out of its reach.
+#: The roles that the environment's templates make; the control plane's own are out of its reach.
 ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, "instance", "flow-logs")
 
 
@@ -34,7 +34,7 @@ def service_role(
         "cloudformation",
         service="cloudformation.amazonaws.com",
         statements=statements,
-        purpose="Makes and changes what the environment's template describes",
+        purpose="Makes and changes what the environment's templates describe",
     )
 
 

@@ -13,9 +13,7 @@ from aws_cdk import aws_route53 as route53
 from constructs import Construct
 
 from config.model import Configuration
-from stacks.environment.data import Data
-from stacks.environment.network import Network
-from stacks.environment.security import SecurityGroups
+from stacks.environment.stack import Given
 from stacks.naming import COLOURS, Colour, Names
 
 
@@ -45,9 +43,8 @@ def balancer(
     names: Names,
     configuration: Configuration,
     *,
-    network: Network,
-    groups: SecurityGroups,
-    data: Data,
+    subnets: list[str],
+    given: Given,
     live: Weights,
     test: Weights,
 ) -> Balancer:
@@ -60,13 +57,13 @@ def balancer(
         name=names.prefix,
         type="application",
         scheme="internet-facing",
-        subnets=network.public_subnets,
-        security_groups=[groups.balancer],
+        subnets=subnets,
+        security_groups=[given("BalancerSecurityGroup")],
         load_balancer_attributes=[
             elb.CfnLoadBalancer.LoadBalancerAttributeProperty(key=key, value=value)
             for key, value in (
                 ("access_logs.s3.enabled", "true"),
-                ("access_logs.s3.bucket", data.logs_bucket),
+                ("access_logs.s3.bucket", given("LogsBucket")),
                 ("access_logs.s3.prefix", "balancer"),
                 ("deletion_protection.enabled", str(configuration.database.deletion_protection).lower()),
                 # Shorter than the backend's own keep-alive: never is it the target that hangs up first.
@@ -75,10 +72,8 @@ def balancer(
             )
         ],
     )
-    # The balancer checks at its creation that it may write its logs.
-    made.add_resource_dependency(data.logs_policy)
     target_groups: dict[Colour, elb.CfnTargetGroup] = {
-        colour: _target_group(here, names, configuration, network, colour) for colour in COLOURS
+        colour: _target_group(here, names, configuration, given("VpcId"), colour) for colour in COLOURS
     }
     certificate = backend.certificate_arn or _certificate(here, backend.domain, backend.hosted_zone_id)
     listeners = [
@@ -114,7 +109,7 @@ def balancer(
 
 
 def _target_group(
-    scope: Construct, names: Names, configuration: Configuration, network: Network, colour: Colour
+    scope: Construct, names: Names, configuration: Configuration, vpc: str, colour: Colour
 ) -> elb.CfnTargetGroup:
     backend = configuration.backend
     check = backend.health_check
@@ -122,7 +117,7 @@ def _target_group(
         scope,
         colour.capitalize(),
         name=names.target_group(colour),
-        vpc_id=network.vpc,
+        vpc_id=vpc,
         target_type="instance",
         protocol="HTTP",
         protocol_version="HTTP1",

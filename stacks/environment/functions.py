@@ -7,58 +7,64 @@ from stacks.constructs.function import Code, FunctionSpec, VpcPlace, make_functi
 from stacks.constructs.policy import Statement
 from stacks.environment.balancer import Balancer
 from stacks.environment.data import Data
-from stacks.environment.network import Network
-from stacks.environment.security import SecurityGroups
+from stacks.environment.stack import Given
 from stacks.naming import Names
 
 
-def environment_functions(
+def database_function(
     scope: Construct,
     names: Names,
     configuration: Configuration,
     code: Code,
     *,
-    network: Network,
-    groups: SecurityGroups,
+    subnets: list[str],
     data: Data,
-    front: Balancer,
+    given: Given,
 ) -> None:
-    """Make cutover-ENV-{database,probe,load}, which the control plane calls by name."""
-    place = VpcPlace(network.private_subnets, [groups.functions])
-    secrets = data.secrets
+    """Make cutover-ENV-database, which the control plane calls by name."""
+    secrets = [data.secrets[name] for name in ("DatabaseAdmin", "DatabaseApplication", "Smoke")]
+    spec = FunctionSpec(
+        name="database",
+        purpose="Migrates the database and checks its queries",
+        timeout_seconds=900,
+        memory_mb=512,
+        statements=[Statement(["secretsmanager:GetSecretValue"], secrets)],
+        environment={
+            "ADMIN_SECRET": names.secret("database-admin"),
+            "APPLICATION_SECRET": names.secret("database-application"),
+            "SMOKE_SECRET": names.secret("smoke"),
+            "DATABASE_ENDPOINT": data.database_endpoint,
+            "DATABASE_PORT": data.database_port,
+            "DATABASE_NAME": configuration.database.name,
+        },
+    )
+    _inside(scope, names, code, [spec], subnets=subnets, given=given)
+
+
+def service_functions(
+    scope: Construct,
+    names: Names,
+    configuration: Configuration,
+    code: Code,
+    *,
+    subnets: list[str],
+    front: Balancer,
+    given: Given,
+) -> None:
+    """Make cutover-ENV-{probe,load}, which the control plane calls by name."""
     aim = {
         "LOAD_BALANCER_DNS": front.balancer.attr_dns_name,
         "DOMAIN": configuration.backend.domain,
         "LISTENER_PORT": str(configuration.backend.listener_port),
         "TEST_LISTENER_PORT": str(configuration.backend.test_listener_port),
     }
-    specs = (
-        FunctionSpec(
-            name="database",
-            purpose="Migrates the database and checks its queries",
-            timeout_seconds=900,
-            memory_mb=512,
-            statements=[
-                Statement(
-                    ["secretsmanager:GetSecretValue"],
-                    [secrets["database-admin"], secrets["database-application"], secrets["smoke"]],
-                )
-            ],
-            environment={
-                "ADMIN_SECRET": names.secret("database-admin"),
-                "APPLICATION_SECRET": names.secret("database-application"),
-                "SMOKE_SECRET": names.secret("smoke"),
-                "DATABASE_ENDPOINT": data.database_endpoint,
-                "DATABASE_PORT": data.database_port,
-                "DATABASE_NAME": configuration.database.name,
-            },
-        ),
+    specs = [
         FunctionSpec(
             name="probe",
             purpose="Asks the running service, through the load balancer, whether it is what it should be",
             timeout_seconds=600,
             memory_mb=512,
-            statements=[Statement(["secretsmanager:GetSecretValue"], [secrets["smoke"]])],
+            statements=[Statement(["secretsmanager:GetSecretValue"], [given("SmokeSecretArn")])],
             environment={"SMOKE_SECRET": names.secret("smoke"), **aim},
         ),
         FunctionSpec(
@@ -69,7 +75,20 @@ def environment_functions(
             memory_mb=3538,
             environment=aim,
         ),
-    )
+    ]
+    _inside(scope, names, code, specs, subnets=subnets, given=given)
+
+
+def _inside(
+    scope: Construct,
+    names: Names,
+    code: Code,
+    specs: list[FunctionSpec],
+    *,
+    subnets: list[str],
+    given: Given,
+) -> None:
+    place = VpcPlace(subnets, [given("FunctionsSecurityGroup")])
     here = Construct(scope, "Functions")
     for spec in specs:
         make_function(here, names, spec, code, place=place)

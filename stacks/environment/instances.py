@@ -11,15 +11,13 @@ from constructs import Construct
 from config.model import Configuration
 from stacks.constructs.policy import Statement, acknowledge, role
 from stacks.environment.balancer import Balancer
-from stacks.environment.data import Data
-from stacks.environment.network import Network
-from stacks.environment.security import SecurityGroups
+from stacks.environment.stack import Given
 from stacks.naming import COLOURS, Names
 
 USER_DATA = Path(__file__).with_name("user_data.sh")
 DISK_GB = 30
 #: The secrets that the release renders into the containers' environment.
-RELEASE_SECRETS = ("database-application", "redis", "jwt")
+RELEASE_SECRETS = ("DatabaseApplication", "Redis", "Jwt")
 
 
 def instances(
@@ -27,14 +25,13 @@ def instances(
     names: Names,
     configuration: Configuration,
     *,
-    network: Network,
-    groups: SecurityGroups,
-    data: Data,
+    subnets: list[str],
+    given: Given,
     front: Balancer,
 ) -> None:
     """Make both groups. They stay as large as they are: a release needs every one of its instances."""
     here = Construct(scope, "Instances")
-    template = _launch_template(here, names, configuration, groups=groups, data=data, front=front)
+    template = _launch_template(here, names, configuration, given=given, front=front)
     for colour in COLOURS:
         count = str(configuration.backend.instances_per_colour)
         group = autoscaling.CfnAutoScalingGroup(
@@ -44,7 +41,7 @@ def instances(
             launch_template=autoscaling.CfnAutoScalingGroup.LaunchTemplateSpecificationProperty(
                 launch_template_id=template.ref, version=template.attr_latest_version_number
             ),
-            vpc_zone_identifier=network.private_subnets,
+            vpc_zone_identifier=subnets,
             min_size=count,
             max_size=count,
             desired_capacity=count,
@@ -77,8 +74,7 @@ def _launch_template(
     names: Names,
     configuration: Configuration,
     *,
-    groups: SecurityGroups,
-    data: Data,
+    given: Given,
     front: Balancer,
 ) -> ec2.CfnLaunchTemplate:
     its_role = role(
@@ -87,7 +83,7 @@ def _launch_template(
         "instance",
         service="ec2.amazonaws.com",
         purpose="Runs a release on an instance",
-        statements=_statements(names, data, front),
+        statements=_statements(names, given, front),
     )
     profile = iam.CfnInstanceProfile(
         scope, "Profile", instance_profile_name=names.named("instance"), roles=[its_role.ref]
@@ -104,7 +100,7 @@ def _launch_template(
             image_id=ami if ami.startswith("ami-") else f"resolve:ssm:{ami}",
             instance_type=configuration.backend.instance_type,
             iam_instance_profile=data_type.IamInstanceProfileProperty(arn=profile.attr_arn),
-            security_group_ids=[groups.backend],
+            security_group_ids=[given("BackendSecurityGroup")],
             # Two hops: one for the instance, one for a container that asks for the role's credentials.
             metadata_options=data_type.MetadataOptionsProperty(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=2
@@ -128,7 +124,7 @@ def user_data(region: str) -> str:
     return USER_DATA.read_text(encoding="utf-8").replace("@REGION@", region)
 
 
-def _statements(names: Names, data: Data, front: Balancer) -> list[Statement]:
+def _statements(names: Names, given: Given, front: Balancer) -> list[Statement]:
     return [
         # What the SSM agent needs for Run Command, out of AmazonSSMManagedInstanceCore.
         Statement(
@@ -151,7 +147,7 @@ def _statements(names: Names, data: Data, front: Balancer) -> list[Statement]:
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             [names.arn("ecr", f"repository/{names.repository}")],
         ),
-        Statement(["secretsmanager:GetSecretValue"], [data.secrets[name] for name in RELEASE_SECRETS]),
+        Statement(["secretsmanager:GetSecretValue"], [given(f"{name}SecretArn") for name in RELEASE_SECRETS]),
         Statement(
             ["elasticloadbalancing:RegisterTargets"], [group.ref for group in front.target_groups.values()]
         ),

@@ -16,7 +16,7 @@ from constructs import Construct
 
 from config.model import Backend, Configuration
 from stacks.environment.balancer import Balancer
-from stacks.environment.data import Data
+from stacks.environment.stack import Given
 from stacks.naming import Names
 
 SCRIPT = Path(__file__).with_name("release.sh")
@@ -50,23 +50,23 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 
 def release_document(
-    scope: Construct, names: Names, configuration: Configuration, data: Data, front: Balancer
+    scope: Construct, names: Names, configuration: Configuration, *, given: Given, front: Balancer
 ) -> ssm.CfnDocument:
     """Make cutover-ENV-release. A change of it is a new version of the same document."""
     backend = configuration.backend
     baked = {
         "ENVIRONMENT": names.environment,
         "REGION": names.region,
-        "DATABASE_ENDPOINT": data.database_endpoint,
-        "DATABASE_PORT": data.database_port,
+        "DATABASE_ENDPOINT": given("DatabaseEndpoint"),
+        "DATABASE_PORT": given("DatabasePort"),
         "DATABASE_NAME": configuration.database.name,
         "DATABASE_OPTIONS": DATABASE_OPTIONS,
         "DATABASE_SECRET": names.secret("database-application"),
-        "REDIS_ENDPOINT": data.redis_endpoint,
-        "REDIS_PORT": data.redis_port,
+        "REDIS_ENDPOINT": given("RedisEndpoint"),
+        "REDIS_PORT": given("RedisPort"),
         "REDIS_SECRET": names.secret("redis"),
         "JWT_SECRET_NAME": names.secret("jwt"),
-        "FILES_BUCKET": data.files_bucket,
+        "FILES_BUCKET": given("FilesBucket"),
         "BLUE_TARGET_GROUP": front.target_groups["blue"].ref,
         "GREEN_TARGET_GROUP": front.target_groups["green"].ref,
         "FIRST_PORT": str(backend.first_port),

@@ -3,8 +3,6 @@
 Rules between two groups are resources of their own, because each of the two would else have to exist first.
 """
 
-from dataclasses import dataclass
-
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -19,21 +17,10 @@ REDIS_PORT = 6379
 HTTPS = 443
 
 
-@dataclass(frozen=True)
-class SecurityGroups:
-    """Ids of the groups."""
-
-    balancer: str
-    backend: str
-    database: str
-    cache: str
-    functions: str
-
-
 def security_groups(
     scope: Construct, names: Names, configuration: Configuration, network: Network
-) -> SecurityGroups:
-    """Make the groups and their rules."""
+) -> dict[str, str]:
+    """Make the groups and their rules; the groups' ids by their names, as in Backend."""
     here = Construct(scope, "Security")
     backend = configuration.backend
     balancer = _group(
@@ -78,9 +65,8 @@ def security_groups(
     _between(here, "BackendToDatabase", instances, database, (DATABASE_PORT, DATABASE_PORT))
     _between(here, "FunctionsToDatabase", functions, database, (DATABASE_PORT, DATABASE_PORT))
     _between(here, "BackendToCache", instances, cache, (REDIS_PORT, REDIS_PORT))
-    return SecurityGroups(
-        *(group.attr_group_id for group in (balancer, instances, database, cache, functions))
-    )
+    groups = (balancer, instances, database, cache, functions)
+    return {group.node.id: group.attr_group_id for group in groups}
 
 
 def _group(
