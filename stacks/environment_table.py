@@ -17,13 +17,17 @@ from stacks.naming import Names
 ENVIRONMENT = "staging"
 FILE = Path(__file__).resolve().parents[1] / "docs" / "environment.md"
 BEGIN, END = "<!-- drawn from the templates: begin -->", "<!-- drawn from the templates: end -->"
-#: The parts of the templates, by how their logical ids begin, with the requirement that asks for each.
+#: The parts of the templates, by how their logical ids begin (the first that fits), with the requirement that
+#: asks for each.
 PARTS = {
     "Network": "B1",
     "Security": "B2",
     "Instances": "B3",
+    "FrontendReleaseDocument": "C3",
+    "Frontend": "B3",
     "Data": "B4, B5, B6",
     "Balancer": "B7",
+    "MonitoringHost": "B8",
     "Monitoring": "D1",
     "Functions": "C2, C5, C6, C7",
     "ReleaseDocument": "C3",
@@ -108,7 +112,9 @@ def _name(_id: str, body: Resource) -> str:
 
 
 def _told(_id: str, body: Resource) -> str:
-    properties = {k: v for k, v in (body.get("Properties") or {}).items() if not k.startswith("SecurityGroup")}
+    properties = {
+        k: v for k, v in (body.get("Properties") or {}).items() if not k.startswith("SecurityGroup")
+    }
     flat = dict(_flat(properties))
     return ", ".join(f"{key} {flat[key]}" for key in TELLING if key in flat)
 
@@ -195,7 +201,7 @@ def main() -> None:
     names = Names(configuration.environment, configuration.account, configuration.region)
     with tempfile.TemporaryDirectory() as directory:
         made = environment_templates(names, configuration, Path(directory))
-        templates = {template.name: template.body() for template in made}
+        templates: Templates = {str(template.name): template.body() for template in made}
     FILE.write_text(written(FILE.read_text(encoding="utf-8"), templates), encoding="utf-8")
 
 

@@ -85,7 +85,10 @@ class Names:
 
     @property
     def repository(self) -> str:
-        return self.named("backend")
+        return self.repository_of("backend")
+
+    def repository_of(self, service: ServiceName) -> str:
+        return self.named(service)
 
     @property
     def repository_uri(self) -> str:
@@ -135,6 +138,10 @@ class Names:
 
     def group(self, colour: Colour, service: ServiceName = "backend") -> str:
         return self.named(f"{service}-{colour}")
+
+    @property
+    def monitoring_group(self) -> str:
+        return self.named("monitoring")
 
     def target_group(self, colour: Colour, service: ServiceName = "backend") -> str:
         # A target group's name has 32 characters, and an environment's may have 15 of them.

@@ -119,6 +119,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 "DescribeStacks",
                 "ExecuteChangeSet",
                 "GetTemplate",
+                "ListChangeSets",
             ),
             Statement(
                 ["iam:PassRole"],
@@ -137,6 +138,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                     "ec2:DescribeVpcs",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
+                    "elasticloadbalancing:DescribeRules",
                     "elasticloadbalancing:DescribeTargetGroups",
                 ]
             ),
@@ -172,7 +174,7 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
         statements=[
             _table(names, "GetItem", "Query"),
             _stacks(names, "DescribeStacks", "GetTemplate"),
-            Statement(["elasticloadbalancing:DescribeListeners"]),
+            Statement(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"]),
             _images(names),
             Statement(
                 ["s3:GetObject"],

@@ -9,10 +9,11 @@ from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.policy import Statement, role
-from stacks.naming import COLOURS, ENVIRONMENT_FUNCTIONS, Names
+from stacks.naming import COLOURS, ENVIRONMENT_FUNCTIONS, SERVICES, Names
 
 #: The roles that the environment's templates make; the control plane's own are out of its reach.
-ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, "instance", "flow-logs")
+INSTANCE_ROLES = ("instance", "frontend-instance", "monitoring")
+ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, *INSTANCE_ROLES, "flow-logs")
 
 
 def service_role(
@@ -121,6 +122,10 @@ def _balancer(names: Names, configuration: Configuration) -> list[Statement]:
                 f"{elb}:ModifyListener",
                 f"{elb}:ModifyListenerAttributes",
                 f"{elb}:DeleteListener",
+                f"{elb}:CreateRule",
+                f"{elb}:ModifyRule",
+                f"{elb}:DeleteRule",
+                f"{elb}:SetRulePriorities",
                 f"{elb}:CreateTargetGroup",
                 f"{elb}:ModifyTargetGroup",
                 f"{elb}:ModifyTargetGroupAttributes",
@@ -131,7 +136,12 @@ def _balancer(names: Names, configuration: Configuration) -> list[Statement]:
             [
                 names.arn(elb, f"loadbalancer/app/{names.prefix}/*"),
                 names.listeners_arn,
-                *(names.arn(elb, f"targetgroup/{names.target_group(colour)}/*") for colour in COLOURS),
+                names.rules_arn,
+                *(
+                    names.arn(elb, f"targetgroup/{names.target_group(colour, service)}/*")
+                    for service in SERVICES
+                    for colour in COLOURS
+                ),
             ],
         ),
         Statement(
@@ -140,6 +150,7 @@ def _balancer(names: Names, configuration: Configuration) -> list[Statement]:
                 f"{elb}:DescribeListeners",
                 f"{elb}:DescribeLoadBalancerAttributes",
                 f"{elb}:DescribeLoadBalancers",
+                f"{elb}:DescribeRules",
                 f"{elb}:DescribeTags",
                 f"{elb}:DescribeTargetGroupAttributes",
                 f"{elb}:DescribeTargetGroups",
@@ -203,8 +214,11 @@ def _instances(names: Names) -> list[Statement]:
                 "autoscaling:UpdateAutoScalingGroup",
             ],
             [
-                names.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{names.group(colour)}")
-                for colour in COLOURS
+                names.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group}")
+                for group in (
+                    *(names.group(colour, service) for service in SERVICES for colour in COLOURS),
+                    names.monitoring_group,
+                )
             ],
         ),
         Statement(["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"]),
@@ -221,7 +235,7 @@ def _instances(names: Names) -> list[Statement]:
                 "ssm:UpdateDocument",
                 "ssm:UpdateDocumentDefaultVersion",
             ],
-            [names.release_document_arn],
+            [names.arn("ssm", f"document/{names.document(service)}") for service in SERVICES],
         ),
     ]
 
@@ -378,7 +392,7 @@ def _monitoring(names: Names) -> list[Statement]:
 def _roles(names: Names) -> list[Statement]:
     passed = {
         "lambda.amazonaws.com": [names.role_arn(function) for function in ENVIRONMENT_FUNCTIONS],
-        "ec2.amazonaws.com": [names.role_arn("instance")],
+        "ec2.amazonaws.com": [names.role_arn(name) for name in INSTANCE_ROLES],
         "vpc-flow-logs.amazonaws.com": [names.role_arn("flow-logs")],
     }
     linked = ("autoscaling", "elasticache", "elasticloadbalancing", "rds")
@@ -409,7 +423,7 @@ def _roles(names: Names) -> list[Statement]:
                 "iam:GetInstanceProfile",
                 "iam:RemoveRoleFromInstanceProfile",
             ],
-            [names.global_arn("iam", f"instance-profile/{names.named('instance')}")],
+            [names.global_arn("iam", f"instance-profile/{names.named(name)}") for name in INSTANCE_ROLES],
         ),
         *(
             Statement(["iam:PassRole"], arns, {"StringEquals": {"iam:PassedToService": service}})

@@ -16,7 +16,7 @@ from config.model import DAYS, Configuration, Window
 from stacks.constructs.bucket import Bucket, private_bucket
 from stacks.constructs.policy import acknowledge
 from stacks.environment.security import REDIS_PORT
-from stacks.environment.stack import Given
+from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
 
 DOCUMENTDB_VERSION = "5.0.0"
@@ -42,23 +42,17 @@ class Data:
     secrets: dict[str, str]
 
 
-def data(
-    scope: Construct,
-    names: Names,
-    configuration: Configuration,
-    *,
-    subnets: list[str],
-    given: Given,
-) -> Data:
+def data(stack: EnvironmentStack, names: Names, configuration: Configuration) -> Data:
     """Make the stores and their secrets."""
-    here = Construct(scope, "Data")
+    here = Construct(stack, "Data")
+    subnets = stack.given_subnets("Private")
     secrets = _secrets(here, names)
     cluster = _database(
         here,
         names,
         configuration,
         subnets=subnets,
-        group=given("DatabaseSecurityGroup"),
+        group=stack.given("DatabaseSecurityGroup"),
         admin=secrets["DatabaseAdmin"].ref,
     )
     cache = _cache(
@@ -66,7 +60,7 @@ def data(
         names,
         configuration,
         subnets=subnets,
-        group=given("CacheSecurityGroup"),
+        group=stack.given("CacheSecurityGroup"),
         token=secrets["Redis"].ref,
     )
     keep = configuration.database.deletion_protection

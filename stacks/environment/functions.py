@@ -3,23 +3,16 @@
 from constructs import Construct
 
 from config.model import Configuration
-from stacks.constructs.function import Code, FunctionSpec, VpcPlace, make_function
+from stacks.constructs.function import FunctionSpec, VpcPlace, make_function
 from stacks.constructs.policy import Statement
 from stacks.environment.balancer import Balancer
 from stacks.environment.data import Data
-from stacks.environment.stack import Given
+from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
 
 
 def database_function(
-    scope: Construct,
-    names: Names,
-    configuration: Configuration,
-    code: Code,
-    *,
-    subnets: list[str],
-    data: Data,
-    given: Given,
+    stack: EnvironmentStack, names: Names, configuration: Configuration, data: Data
 ) -> None:
     """Make cutover-ENV-database, which the control plane calls by name."""
     secrets = [data.secrets[name] for name in ("DatabaseAdmin", "DatabaseApplication", "Smoke")]
@@ -38,18 +31,11 @@ def database_function(
             "DATABASE_NAME": configuration.database.name,
         },
     )
-    _inside(scope, names, code, [spec], subnets=subnets, given=given)
+    _inside(stack, names, [spec])
 
 
 def service_functions(
-    scope: Construct,
-    names: Names,
-    configuration: Configuration,
-    code: Code,
-    *,
-    subnets: list[str],
-    front: Balancer,
-    given: Given,
+    stack: EnvironmentStack, names: Names, configuration: Configuration, front: Balancer
 ) -> None:
     """Make cutover-ENV-{probe,load}, which the control plane calls by name."""
     aim = {
@@ -64,7 +50,7 @@ def service_functions(
             purpose="Asks the running service, through the load balancer, whether it is what it should be",
             timeout_seconds=600,
             memory_mb=512,
-            statements=[Statement(["secretsmanager:GetSecretValue"], [given("SmokeSecretArn")])],
+            statements=[Statement(["secretsmanager:GetSecretValue"], [stack.given("SmokeSecretArn")])],
             environment={"SMOKE_SECRET": names.secret("smoke"), **aim},
         ),
         FunctionSpec(
@@ -76,19 +62,12 @@ def service_functions(
             environment=aim,
         ),
     ]
-    _inside(scope, names, code, specs, subnets=subnets, given=given)
+    _inside(stack, names, specs)
 
 
-def _inside(
-    scope: Construct,
-    names: Names,
-    code: Code,
-    specs: list[FunctionSpec],
-    *,
-    subnets: list[str],
-    given: Given,
-) -> None:
-    place = VpcPlace(subnets, [given("FunctionsSecurityGroup")])
-    here = Construct(scope, "Functions")
+def _inside(stack: EnvironmentStack, names: Names, specs: list[FunctionSpec]) -> None:
+    place = VpcPlace(stack.given_subnets("Private"), [stack.given("FunctionsSecurityGroup")])
+    code = stack.code()
+    here = Construct(stack, "Functions")
     for spec in specs:
         make_function(here, names, spec, code, place=place)

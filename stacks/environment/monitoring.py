@@ -14,7 +14,7 @@ from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.policy import acknowledge
-from stacks.environment.stack import Given
+from stacks.environment.stack import EnvironmentStack, Given
 from stacks.naming import ALARM_KINDS, COLOURS, AlarmKind, Colour, Names
 
 PERIOD_SECONDS = 60
@@ -30,9 +30,10 @@ class Rule:
     properties: Properties
 
 
-def monitoring(scope: Construct, names: Names, configuration: Configuration, *, given: Given) -> None:
+def monitoring(stack: EnvironmentStack, names: Names, configuration: Configuration) -> None:
     """Make the ten alarms and the dashboard."""
-    here = Construct(scope, "Monitoring")
+    here = Construct(stack, "Monitoring")
+    given = stack.given
     for colour in COLOURS:
         targets = {
             "TargetGroup": given(f"{colour.capitalize()}TargetGroupFullName"),

@@ -1,13 +1,14 @@
 """The environment's four stacks: what stands in each, what it is given and what it hands on."""
 
 from config.model import Configuration
-from stacks.environment.balancer import Weights, balancer
+from stacks.environment.balancer import balancer
 from stacks.environment.data import data
 from stacks.environment.functions import database_function, service_functions
 from stacks.environment.instances import instances
 from stacks.environment.monitoring import monitoring
+from stacks.environment.monitoring_host import monitoring_host
 from stacks.environment.network import network
-from stacks.environment.release import release_document
+from stacks.environment.release import release_documents
 from stacks.environment.security import security_groups
 from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
@@ -37,11 +38,8 @@ class DataStack(EnvironmentStack):
     template = "data"
 
     def build(self, names: Names, configuration: Configuration) -> None:
-        subnets = self.given_subnets("Private")
-        stores = data(self, names, configuration, subnets=subnets, given=self.given)
-        database_function(
-            self, names, configuration, self.code(), subnets=subnets, data=stores, given=self.given
-        )
+        stores = data(self, names, configuration)
+        database_function(self, names, configuration, stores)
         self.hand_on(
             {
                 "DatabaseEndpoint": stores.database_endpoint,
@@ -62,32 +60,20 @@ class ServiceStack(EnvironmentStack):
     template = "service"
 
     def build(self, names: Names, configuration: Configuration) -> None:
-        live = Weights(self.weight("BlueWeight", 100), self.weight("GreenWeight", 0))
-        test = Weights(self.weight("TestBlueWeight", 0), self.weight("TestGreenWeight", 100))
-        subnets = self.given_subnets("Private")
-        front = balancer(
-            self,
-            names,
-            configuration,
-            subnets=self.given_subnets("Public"),
-            given=self.given,
-            live=live,
-            test=test,
-        )
-        instances(self, names, configuration, subnets=subnets, given=self.given, front=front)
-        release_document(self, names, configuration, given=self.given, front=front)
-        service_functions(
-            self, names, configuration, self.code(), subnets=subnets, front=front, given=self.given
-        )
-        backend = configuration.backend
+        front = balancer(self, names, configuration)
+        instances(self, names, configuration, front)
+        release_documents(self, names, configuration, front)
+        service_functions(self, names, configuration, front)
+        backend, frontend = configuration.backend, configuration.frontend
+        targets, pages = front.target_groups["backend"], front.target_groups["frontend"]
         self.hand_on(
             {
                 "ListenerArn": front.listener.ref,
                 "TestListenerArn": front.test_listener.ref,
-                "BlueTargetGroupArn": front.target_groups["blue"].ref,
-                "GreenTargetGroupArn": front.target_groups["green"].ref,
-                "BlueTargetGroupFullName": front.target_groups["blue"].attr_target_group_full_name,
-                "GreenTargetGroupFullName": front.target_groups["green"].attr_target_group_full_name,
+                "BlueTargetGroupArn": targets["blue"].ref,
+                "GreenTargetGroupArn": targets["green"].ref,
+                "BlueTargetGroupFullName": targets["blue"].attr_target_group_full_name,
+                "GreenTargetGroupFullName": targets["green"].attr_target_group_full_name,
                 "LoadBalancerDns": front.balancer.attr_dns_name,
                 "LoadBalancerFullName": front.balancer.attr_load_balancer_full_name,
                 "Domain": backend.domain,
@@ -98,18 +84,29 @@ class ServiceStack(EnvironmentStack):
                 "ReleaseDocument": names.release_document,
                 "ContainersPerInstance": str(backend.containers_per_instance),
                 "FirstPort": str(backend.first_port),
+                "FrontendRuleArn": front.frontend_rule.ref,
+                "FrontendTestRuleArn": front.frontend_test_rule.ref,
+                "FrontendBlueTargetGroupArn": pages["blue"].ref,
+                "FrontendGreenTargetGroupArn": pages["green"].ref,
+                "FrontendDomain": frontend.domain,
+                "FrontendBlueGroup": names.group("blue", "frontend"),
+                "FrontendGreenGroup": names.group("green", "frontend"),
+                "FrontendReleaseDocument": names.document("frontend"),
+                "FrontendContainersPerInstance": str(frontend.containers_per_instance),
+                "FrontendFirstPort": str(frontend.first_port),
             }
         )
 
 
 class MonitoringStack(EnvironmentStack):
-    """What watches (D1)."""
+    """What watches (D1), and the machine of the monitoring tier (B8)."""
 
     template = "monitoring"
 
     def build(self, names: Names, configuration: Configuration) -> None:
-        monitoring(self, names, configuration, given=self.given)
-        self.hand_on({"Dashboard": names.prefix})
+        monitoring(self, names, configuration)
+        monitoring_host(self, names, configuration)
+        self.hand_on({"Dashboard": names.prefix, "MonitoringGroup": names.monitoring_group})
 
 
 #: In the order of TEMPLATES.
