@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -22,17 +23,15 @@ class Template:
     """A template, asked by resource type."""
 
     def __init__(self, *paths: Path) -> None:
-        """Several templates are asked as one: their logical ids and outputs differ."""
+        """Several templates are asked as one; a parameter is then the earlier one's output of its name."""
         self.paths = paths
         bodies = [json.loads(path.read_text()) for path in paths]
         self.resources = merged(body["Resources"] for body in bodies)
         self.outputs = merged(body["Outputs"] for body in bodies)
         self.parameters = {name: p for body in bodies for name, p in body.get("Parameters", {}).items()}
 
-    def value(self, reference: dict) -> object:
-        """What a parameter stands for: the earlier stack's output of its name."""
-        name = reference.get("Ref")
-        return self.outputs[name]["Value"] if name in self.outputs else reference
+        handed = {name: self.outputs[name]["Value"] for name in self.parameters if name in self.outputs}
+        self.resources = linked(self.resources, handed)
 
     def of(self, kind: str) -> dict[str, dict]:
         """Properties by logical id of all resources of a type."""
@@ -48,6 +47,15 @@ class Template:
 
     def type_of(self, id: str) -> str:
         return self.resources[id]["Type"]
+
+
+def linked(value: Any, handed: dict[str, Any]) -> Any:
+    """`value` with each reference to something handed on as that itself."""
+    if isinstance(value, dict):
+        if set(value) == {"Ref"} and value["Ref"] in handed:
+            return handed[value["Ref"]]
+        return {key: linked(inner, handed) for key, inner in value.items()}
+    return [linked(inner, handed) for inner in value] if isinstance(value, list) else value
 
 
 def merged(parts: Iterable[dict]) -> dict:
@@ -69,6 +77,11 @@ class Synthesised:
     control: Template
     templates: dict[str, Template]
     directory: Path
+
+    @property
+    def path(self) -> Path:
+        """The control plane's template."""
+        return self.control.paths[0]
 
     @cached_property
     def environment(self) -> Template:
