@@ -4,6 +4,7 @@ The table and the diagram are drawn from the synthesised templates of staging, s
 anything that is not there. A test compares the file with what this would write.
 """
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from config.model import load
+from cutover.domain.cost import compare, cost_of
+from cutover.domain.prices import PriceTable
 from stacks.app import environment_templates
 from stacks.naming import Names
 
 ENVIRONMENT = "staging"
+#: The price table of the plans: this document and they tell the same.
+PRICES = Path(__file__).resolve().parents[1] / "lambdas" / "cutover" / "prices" / "ap-northeast-2.json"
 FILE = Path(__file__).resolve().parents[1] / "docs" / "environment.md"
 BEGIN, END = "<!-- drawn from the templates: begin -->", "<!-- drawn from the templates: end -->"
 #: The parts of the templates, by how their logical ids begin (the first that fits), with the requirement that
@@ -71,19 +76,41 @@ Templates = Mapping[str, Template]
 def drawn(templates: Templates) -> str:
     """The part of the file between the two marks, marks included."""
     resources = {id: body for template in templates.values() for id, body in template["Resources"].items()}
-    return "\n".join([BEGIN, "", *_diagram(resources), "", *_tables(templates), "", END])
+    prices = PriceTable.read(json.loads(PRICES.read_text(encoding="utf-8")))
+    tables = (*_tables(templates, prices), "### A month", "", *_bill(templates, prices))
+    return "\n".join([BEGIN, "", *_diagram(resources), "", *tables, "", END])
 
 
-def _tables(templates: Templates) -> Iterator[str]:
+def _tables(templates: Templates, prices: PriceTable) -> Iterator[str]:
     for name, template in templates.items():
         resources = template["Resources"]
         yield f"### {name}: {len(resources)}"
         yield ""
-        yield f"| {' | '.join(COLUMNS)} |"
-        yield "|---" * len(COLUMNS) + "|"
+        yield f"| {' | '.join(COLUMNS)} | {prices.currency} a month |"
+        yield "|---" * len(COLUMNS) + "|--:|"
         for id, body in sorted(resources.items()):
-            yield f"| {' | '.join(cell(id, body) for cell in COLUMNS.values())} |"
+            cells = [*(cell(id, body) for cell in COLUMNS.values()), cost_of(id, template, prices)]
+            yield f"| {' | '.join(cells)} |"
         yield ""
+
+
+def _bill(templates: Templates, prices: PriceTable) -> Iterator[str]:
+    """The month's bill, by the template; with what it leaves out."""
+    bill = compare(templates, {}, prices)
+    yield f"| template | {prices.currency} a month |"
+    yield "|---|--:|"
+    for name in templates:
+        lines = [line["monthly"] for line in bill["lines"] if line["template"] == name]
+        known = sum(amount for amount in lines if not isinstance(amount, str))
+        more = " + unpriced" if "unpriced" in lines else ""
+        yield f"| {name} | {known:.2f}{more} |"
+    yield f"| all | {bill['monthly']['after']:.2f}{'' if bill['monthly']['complete'] else ' + unpriced'} |"
+    yield ""
+    yield f"List prices on demand, as of {bill['as_of']}. Not in it: {', '.join(bill['billed_by_use'])}."
+    if bill["unchecked"]:
+        yield f"Remembered and not looked up (`?` in the tables): {', '.join(bill['unchecked'])}."
+    if bill["unpriced"]:
+        yield f"Nobody knows a price of: {', '.join(bill['unpriced'])}."
 
 
 def _id(id: str, _body: Resource) -> str:

@@ -175,7 +175,7 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
             _table(names, "GetItem", "Query"),
             _stacks(names, "DescribeStacks", "GetTemplate"),
             Statement(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"]),
-            _images(names),
+            _images(names, "DescribeImageScanFindings"),
             Statement(
                 ["s3:GetObject"],
                 [
