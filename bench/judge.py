@@ -25,7 +25,7 @@ BASE_ERRORS = 0.001
 
 @dataclass(frozen=True)
 class Truth:
-    """The new release takes `slower` times as long as the old one, and fails by `more_errors` (a share) more."""
+    """The new release takes `slower` times as long as the old one and fails `more_errors` (a share) more."""
 
     name: str
     slower: float = 1.0
