@@ -45,10 +45,6 @@ def test_a_plan_that_nobody_kept_is_none(plans: Plans) -> None:
 
 
 def test_a_plan_has_an_address_in_the_console(aws: Emulator) -> None:
-    """The console opens an object by bucket, region and key.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-overview.html
-    """
     name = bucket(aws)
     assert BucketPlans(aws.client("s3"), name).console("c" * 64) == (
         f"https://{REGION}.console.aws.amazon.com/s3/object/{name}"
