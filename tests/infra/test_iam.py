@@ -170,16 +170,25 @@ IN_VPC = {
 
 
 def roles(synthesised):
-    """Role properties by logical id, of both templates."""
+    """Role properties by logical id, of all templates, with the documents of their own and managed policies."""
     return [
-        found
+        (id, {**role, "Documents": [*own(role), *managed(template, role)]})
         for template in (synthesised.control, synthesised.environment)
-        for found in template.of("AWS::IAM::Role").items()
+        for id, role in template.of("AWS::IAM::Role").items()
     ]
 
 
+def own(role):
+    return [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+
+
+def managed(template, role):
+    policies = template.of("AWS::IAM::ManagedPolicy")
+    return [policies[arn["Ref"]]["PolicyDocument"] for arn in role.get("ManagedPolicyArns", [])]
+
+
 def statements(role):
-    return [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+    return [s for policy in role["Documents"] for s in policy["Statement"]]
 
 
 def actions(role):
@@ -201,9 +210,26 @@ def test_each_function_has_a_role_of_its_own(each):
     assert sorted(used) == sorted(each.names.named(f) for f in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS))
 
 
-def test_no_role_uses_a_managed_policy(each):
+def test_no_role_uses_a_policy_of_awss_own(each):
     for _, role in roles(each):
-        assert "ManagedPolicyArns" not in role
+        assert all(set(arn) == {"Ref"} for arn in role.get("ManagedPolicyArns", []))
+
+
+def test_policies_keep_within_iams_limits(each):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+    def size(document):
+        # IAM does not count white space; a reference becomes an ARN or a name.
+        return len(
+            re.sub(r"\s", "", re.sub(r'\{"(Ref|Fn::\w+)": [^}]*\}', f'"{"x" * 120}"', json.dumps(document)))
+        )
+
+    for template in (each.control, each.environment):
+        for role in template.of("AWS::IAM::Role").values():
+            assert sum(size(document) for document in own(role)) <= 10_240, role["RoleName"]
+            assert len(role.get("ManagedPolicyArns", [])) <= 10
+        for policy in template.of("AWS::IAM::ManagedPolicy").values():
+            assert size(policy["PolicyDocument"]) <= 6_144, policy["ManagedPolicyName"]
 
 
 def test_no_action_is_a_wildcard(each):
