@@ -50,7 +50,7 @@ def test_each_template_is_an_input_of_its_own() -> None:
 
 def test_an_input_that_is_new_or_gone_is_a_difference() -> None:
     (found,) = differences({"templates": {"network": "1"}}, {"templates": {}})
-    assert str(found) == "template network: 1 → null"
+    assert str(found) == "template network: 1 → nothing"
     assert fingerprint({"templates": {"network": None}}) != fingerprint({"templates": {}})
 
 

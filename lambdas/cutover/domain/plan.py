@@ -108,14 +108,29 @@ def _innermost(before: Any, after: Any) -> tuple[str, Any, Any]:
 
 
 def _short(value: Any) -> str:
-    text = ", ".join(map(_named, value)) or "nothing" if isinstance(value, list) else _named(value)
+    text = _told(value)
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
 
 
-def _named(value: Any) -> str:
-    if isinstance(value, Mapping) and "logical_id" in value:
-        return f"{value.get('kind')} {value['logical_id']}"
-    return value if isinstance(value, str) else canonical(value).decode()
+def _told(value: Any) -> str:
+    """A value as a person would say it."""
+    match value:
+        case {"logical_id": name}:
+            return f"{value.get('kind')} {name}"
+        case Mapping():
+            parts = [
+                f"{key} ({_told(inner)})" if isinstance(inner, Mapping) else f"{key} {_told(inner)}"
+                for key, inner in sorted(value.items())
+            ]
+            return ", ".join(parts) or "nothing"
+        case list():
+            return ", ".join(_told(inner) for inner in value) or "nothing"
+        case None:
+            return "nothing"
+        case str():
+            return value
+        case _:
+            return canonical(value).decode()
 
 
 def phases(past: Sequence[Mapping[int, float]] = ()) -> list[dict[str, Any]]:
