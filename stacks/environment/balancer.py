@@ -18,20 +18,13 @@ from config.infrastructure import Backend
 from config.model import Configuration
 from stacks.environment.stack import EnvironmentStack
 from stacks.environment.target_groups import TargetGroups, target_groups
-from stacks.naming import Colour, Names, ServiceName
+from stacks.naming import COLOURS, Colour, Names, ServiceName
 
 FRONTEND_PRIORITY = 10
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The names of the parameters that hold one action's weights."""
-
-    blue: str
-    green: str
-
-    def of(self, colour: Colour) -> str:
-        return self.blue if colour == "blue" else self.green
+#: By the colour, the name of the parameter that holds its weight.
+Weights = dict[Colour, str]
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class Balancer:
 
 
 def balancer(stack: EnvironmentStack, names: Names, configuration: Configuration) -> Balancer:
-    """Make the load balancer with both listeners; a first deployment finds blue live and green tested."""
+    """Make the load balancer with both listeners: blue is live at first, and green tested."""
     here = Construct(stack, "Balancer")
     backend, frontend = configuration.backend, configuration.frontend
     vpc = stack.given("VpcId")
@@ -55,16 +48,13 @@ def balancer(stack: EnvironmentStack, names: Names, configuration: Configuration
         "backend": target_groups(here, names, "backend", backend, vpc=vpc, id=""),
         "frontend": target_groups(here, names, "frontend", frontend, vpc=vpc, id="Frontend"),
     }
-    live = Weights(stack.weight("BlueWeight", 100), stack.weight("GreenWeight", 0))
-    test = Weights(stack.weight("TestBlueWeight", 0), stack.weight("TestGreenWeight", 100))
-    frontend_live = Weights(stack.weight("FrontendBlueWeight", 100), stack.weight("FrontendGreenWeight", 0))
-    frontend_test = Weights(
-        stack.weight("FrontendTestBlueWeight", 0), stack.weight("FrontendTestGreenWeight", 100)
-    )
     made = _load_balancer(here, names, configuration, stack)
     certificate = backend.certificate_arn or _certificate(
         here, [backend.domain, frontend.domain], backend.hosted_zone_id
     )
+    # The parameters' names begin with these.
+    live, test = _weights(stack, "", "blue"), _weights(stack, "Test", "green")
+    pages_live, pages_test = _weights(stack, "Frontend", "blue"), _weights(stack, "FrontendTest", "green")
 
     def listener(id: str, port: int, weights: Weights) -> elb.CfnListener:
         forward = _forward(groups["backend"], weights)
@@ -83,10 +73,18 @@ def balancer(stack: EnvironmentStack, names: Names, configuration: Configuration
         balancer=made,
         listener=live_listener,
         test_listener=test_listener,
-        frontend_rule=rule("FrontendRule", live_listener, frontend_live),
-        frontend_test_rule=rule("FrontendTestRule", test_listener, frontend_test),
+        frontend_rule=rule("FrontendRule", live_listener, pages_live),
+        frontend_test_rule=rule("FrontendTestRule", test_listener, pages_test),
         target_groups=groups,
     )
+
+
+def _weights(stack: EnvironmentStack, prefix: str, first: Colour) -> Weights:
+    """The parameters of one action; a first deployment finds all weight on `first`."""
+    return {
+        colour: stack.weight(f"{prefix}{colour.capitalize()}Weight", 100 if colour == first else 0)
+        for colour in COLOURS
+    }
 
 
 def _load_balancer(
@@ -179,7 +177,7 @@ def _forward(groups: TargetGroups, weights: Weights) -> dict[str, Any]:
             "targetGroups": [
                 {
                     "targetGroupArn": group.ref,
-                    "weight": cdk.Token.as_number(cdk.Fn.ref(weights.of(colour))),
+                    "weight": cdk.Token.as_number(cdk.Fn.ref(weights[colour])),
                 }
                 for colour, group in groups.items()
             ],
