@@ -119,6 +119,6 @@ def build_request(
         force_reason=force_reason,
         persona=persona,
         user_centric=user_centric,
-        allow_destructive=allow_destructive,
+        allow_destructive=allow_destructive or tuple((plan or {}).get("allow_destructive") or ()),
         plan=plan["sha256"] if plan else None,
     )

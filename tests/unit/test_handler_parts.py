@@ -73,6 +73,15 @@ def test_the_example_backends_migrations_can_be_read() -> None:
         assert any(all(field in row for field, _ in index.keys) for row in seed[index.collection]), str(index)
 
 
+def test_a_plan_tells_each_wanted_index_and_the_digest_of_all_that_declares_migrations() -> None:
+    told = migrations.declared_migrations(ROOT / "examples" / "backend" / "migrations")
+
+    assert len(told["digest"]) == 64
+    assert {step["phase"] for step in told["steps"]} == {"index"}
+    assert len(told["steps"]) == 6
+    assert any(step["what"].endswith("unique, made where it is missing") for step in told["steps"])
+
+
 def test_migrations_that_were_not_packed_are_named(tmp_path: Path) -> None:
     with pytest.raises(MisconfiguredError, match=r"migrations/indexes\.json was not packed"):
         migrations.wanted_indexes(tmp_path)

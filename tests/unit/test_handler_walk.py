@@ -17,6 +17,7 @@ from cutover.domain.declared import Rule
 from cutover.domain.errors import NotWaitingError
 from cutover.domain.indexes import Index
 from cutover.domain.preflight import BucketState
+from cutover.domain.prices import NO_PRICES
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import (
     approval,
@@ -32,7 +33,7 @@ from cutover.handlers import (
     rollback,
     swap,
 )
-from cutover.ports import Alarm, Group, Invocation
+from cutover.ports import Alarm, Invocation
 from cutover.steps.http_security import HEADERS
 from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
@@ -45,7 +46,6 @@ from tests.contract.fakes import (
     FakeDatabase,
     FakeDoors,
     FakeHttp,
-    FakeInstances,
     FakeInventory,
     FakeLive,
     FakeLoad,
@@ -54,18 +54,19 @@ from tests.contract.fakes import (
     FakePlans,
     FakeRegistry,
     FakeSources,
-    FakeStacks,
     FakeTasks,
-    FakeTemplates,
     FakeWorld,
 )
+from tests.contract.formation import FakeFormation
 from tests.contract.machine import Walk
-from tests.contract.scenes import DIGEST, STACK, V1, alarm_event, live
+from tests.contract.provisioning import FULL
+from tests.contract.scenes import DIGEST, V1, alarm_event, live
 from tests.unit.test_step_checks import DECLARED
 
 SOURCE = f"sources/{'a' * 64}.zip"
 INPUT = {"environment": "sandbox", "version": "v2", "source": SOURCE}
 WANTED = (Index("users", (("email", 1),), unique=True, name="email_unique"),)
+MIGRATIONS = {"digest": "m" * 64, "steps": []}
 SEED = {
     "users": [{"_id": "u1", "email": "x", "password_hash": {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"}}]
 }
@@ -99,10 +100,9 @@ class House:
         self.world = FakeWorld()
         live(self.world.journal, V1)
         self.world.balancer.populate(Colour.BLUE, healthy=6)
-        self.stacks, self.registry = FakeStacks(STACK), FakeRegistry(d2=DIGEST)
-        self.instances = FakeInstances(
-            backend_blue=Group(["b1", "b2"], 2), backend_green=Group(["g1", "g2"], 2)
-        )
+        self.formation, self.registry = FakeFormation(self.world.balancer), FakeRegistry(d2=DIGEST)
+        self.formation.stacks["service"].wanted["Resources"]["Balancer"]["Properties"]["Version"] = 2
+        self.instances = FULL
         self.http, self.load, self.database = FakeHttp("v2"), FakeLoad(), FakeDatabase()
         self.http.headers = {name.lower(): value for name, value in HEADERS.items()}
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
@@ -110,7 +110,7 @@ class House:
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
         self.tasks, self.offers = FakeTasks(), FakeOffers()
-        self.plans, self.templates = FakePlans(), FakeTemplates()
+        self.plans = FakePlans()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -156,13 +156,7 @@ class House:
         )
 
     def advance(self) -> None:
-        for name, change_set in list(self.stacks.sets.items()):
-            if change_set.status == "CREATE_IN_PROGRESS":
-                self.stacks.become(name, "CREATE_COMPLETE")
-        for name in self.stacks.executed:
-            if name in self.stacks.sets:
-                self.stacks.become(name, "CREATE_COMPLETE", "EXECUTE_COMPLETE")
-            self.stacks.there = STACK
+        self.formation.advance()
         if self.world.commands.sent:
             _, instances, _ = self.world.commands.sent[-1]
             self.world.commands.results = [
@@ -184,7 +178,7 @@ class House:
             "commands": self.world.commands,
             "clock": self.world.clock,
             "configuration": self.configuration,
-            "stacks": self.stacks,
+            "layers": self.formation.layers,
             "instances": self.instances,
             "inventory": FakeInventory(),
             "resources": self.resources,
@@ -195,8 +189,8 @@ class House:
             "sources": FakeSources(SOURCE),
             "tasks": self.tasks,
             "plans": self.plans,
-            "templates": self.templates,
-            "declared": Declared(WANTED, "m" * 64, "code.zip", "layer:1", {}),
+            "templates": self.formation,
+            "declared": Declared(MIGRATIONS, "code.zip", "layer:1", NO_PRICES),
             "alarms": self.alarms,
             "network": self.network,
             "http": self.http,
@@ -267,7 +261,8 @@ def test_a_deployment_goes_through_all_seven_phases_and_ends_live(house: House) 
     ]
     assert {phase["verdict"] for phase in house.record["phases"]} == {"Pass"}
     assert (house.live.version, house.live.previous_version) == ("v2", "v1")
-    assert house.world.balancer.of == {"listener": GREEN, "test-listener": BLUE}
+    assert house.world.balancer.of["listener"] == GREEN
+    assert house.world.balancer.of["test-listener"] == BLUE
     assert house.world.journal.items[LOCK]["holder"] is None
     assert house.record["proof"]["answers"] == 3
     assert house.world.events.kinds == [
@@ -298,8 +293,8 @@ def test_an_image_is_promoted_without_a_build(house: House) -> None:
 def test_a_plan_shows_everything_and_leaves_nothing(house: House) -> None:
     status, output = house.walk.run({**INPUT, "mode": "plan"})
 
-    assert (status, output["idle_colour"], output["change_set"]["empty"]) == ("SUCCEEDED", "green", False)
-    assert (house.stacks.sets, house.world.balancer.moves, house.builds) == ({}, [], [])
+    assert (status, output["idle_colour"], output["change_sets"][2]["empty"]) == ("SUCCEEDED", "green", False)
+    assert (house.formation.unexecuted, house.world.balancer.moves, house.builds) == ([], [], [])
     assert house.record["status"] == "PLANNED"
     assert house.world.journal.items[LOCK]["holder"] is None
 
@@ -314,7 +309,7 @@ def test_a_look_verifies_puts_the_security_groups_right_and_deploys_nothing(hous
 
     assert (status, output) == ("SUCCEEDED", {"deployment": "d2", "status": "VERIFIED", "drift": "restored"})
     assert house.doors.groups["securitygroup"] == declared
-    assert (house.stacks.sets, house.world.balancer.moves, house.builds) == ({}, [], [])
+    assert (house.formation.effects, house.world.balancer.moves, house.builds) == ([], [], [])
     assert (house.record["status"], house.record["drift"]["status"]) == ("VERIFIED", "restored")
     (phase,) = house.record["phases"]
     assert (phase["name"], phase["verdict"]) == ("Look", "Pass")
@@ -390,7 +385,7 @@ def test_a_configuration_that_aws_would_refuse_is_told_by_field_and_touches_noth
     assert (status, output["Error"]) == ("FAILED", "UnfitConfigurationError")
     assert "backend.instance_type = 't3.gigantic'" in output["Cause"]
     assert "environment = 'files': another account has the bucket" in output["Cause"]
-    assert (house.stacks.there, house.stacks.sets, house.world.balancer.moves) == (STACK, {}, [])
+    assert (house.formation.effects, house.world.balancer.moves) == ([], [])
     assert house.world.journal.items[LOCK]["holder"] is None
 
 
@@ -540,12 +535,37 @@ def test_an_alarm_during_the_bake_takes_it_back_and_the_deployment_says_so(house
 
 def test_a_first_deployment_creates_its_environment(house: House) -> None:
     del house.world.journal.items[LIVE]
-    house.stacks.there = None
+    house.formation.raze()
     house.world.balancer.populate(Colour.BLUE, healthy=0, sick=6)
     status, output = house.walk.run(INPUT)
 
     assert (status, output["colour"]) == ("SUCCEEDED", "green")
     assert house.live.previous_deployment is None
+
+
+def test_a_stack_that_fails_tells_its_own_reason_and_leaves_nothing_to_execute(house: House) -> None:
+    """A later stack's change set is ready then; nobody may execute it by mistake."""
+    stacks = house.formation.stacks
+    stacks["monitoring"].wanted["Resources"]["Alarm"]["Properties"]["Threshold"] = 2
+    before = dict(stacks["monitoring"].live)
+    stacks["service"].breaks = "Balancer (AWS::X): the subnet is too small"
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "StackFailedError")
+    assert (
+        "the stack cutover-sandbox-service is UPDATE_ROLLBACK_COMPLETE: Balancer (AWS::X): the subnet is too "
+        "small" in output["Cause"]
+    )
+    assert (house.formation.unexecuted, stacks["monitoring"].live) == ([], before)
+
+
+def test_what_one_of_the_stacks_would_destroy_is_refused_and_leaves_nothing(house: House) -> None:
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {}}
+    house.formation.stacks["monitoring"].live["Resources"]["Precious"] = bucket
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "DestructiveChangeError")
+    assert (house.formation.executed, house.formation.unexecuted) == ([], [])
 
 
 def test_the_next_deployment_goes_to_the_other_colour(house: House) -> None:
@@ -586,6 +606,38 @@ def test_a_phase_that_does_not_end_is_over_its_budget(house: House) -> None:
     assert house.record["status"] == "FAILED"
 
 
+DNS = "ACM waits for 1 DNS record before it issues the certificate: _a.example.com. CNAME _b.acm.aws."
+
+
+def test_an_update_that_waits_for_a_certificate_is_cancelled_at_the_end_and_the_record_named(
+    house: House,
+) -> None:
+    house.configuration.settings["poll_seconds"] = 60
+    service = house.formation.stacks["service"]
+    service.waiting = DNS
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
+    assert "Phase 1 (Provision) did not end within its time budget" in output["Cause"]
+    assert f"the stack cutover-sandbox-service was still UPDATE_IN_PROGRESS: {DNS}" in output["Cause"]
+    assert "CloudFormation takes it back to what it was" in output["Cause"]
+    assert service.there is not None
+    assert service.there.status == "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert house.world.balancer.of["listener"] == BLUE
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_of_a_creation_that_waits_people_are_told_what_to_do(house: House) -> None:
+    house.configuration.settings["poll_seconds"] = 60
+    house.formation.raze()
+    house.formation.stacks["service"].waiting = DNS
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
+    assert f"was still CREATE_IN_PROGRESS: {DNS}" in output["Cause"]
+    assert "delete-stack --stack-name cutover-sandbox-service" in output["Cause"]
+
+
 def test_a_lambda_that_breaks_for_a_reason_of_its_own_rolls_back_too(house: House) -> None:
     house.world.commands.send = lambda *_: json.loads("not JSON")
     status, output = house.walk.run(INPUT)
@@ -610,7 +662,8 @@ def test_a_deployment_whose_plan_does_not_hold_changes_nothing(house: House) -> 
 
     assert (status, output["Error"]) == ("FAILED", "PlanChangedError")
     assert "changed since: version. version: v2 → v3" in output["Cause"]
-    assert (house.stacks.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert (house.formation.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert house.formation.unexecuted == []
     assert house.world.journal.items[LOCK]["holder"] is None
 
 
@@ -641,7 +694,7 @@ def test_where_a_person_has_to_approve_nothing_happens_before_they_have(house: H
     person = Person(house, "approve")
     seen: list[Any] = []
     monitor = person.wait
-    house.walk._on_wait = lambda: (seen.append(list(house.stacks.executed)), monitor())[1]
+    house.walk._on_wait = lambda: (seen.append(list(house.formation.executed)), monitor())[1]
     status, _ = house.walk.run(INPUT)
     person.say("approve")
 
@@ -660,7 +713,8 @@ def test_a_rejection_ends_the_deployment_with_who_and_why(house: House) -> None:
     assert (status, output["Error"]) == ("FAILED", "ApprovalRejectedError")
     assert "rejected by arn:kim at 2026-03-04T12:" in output["Cause"]
     assert "I have read it" in output["Cause"]
-    assert (house.stacks.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert (house.formation.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert house.formation.unexecuted == []
     assert (house.record["status"], house.record["approval"]["status"]) == ("FAILED", "REJECTED")
     assert house.world.journal.items[LOCK]["holder"] is None
 
@@ -671,7 +725,7 @@ def test_an_approval_that_nobody_gives_expires(house: House) -> None:
 
     assert (status, output["Error"]) == ("FAILED", "ApprovalExpiredError")
     assert "nobody approved within 1 minutes" in output["Cause"]
-    assert house.stacks.executed == []
+    assert (house.formation.executed, house.formation.unexecuted) == ([], [])
     assert house.world.journal.items[LOCK]["holder"] is None
     with pytest.raises(NotWaitingError, match="it is FAILED; it asked until 2026-03-04T12:01"):
         approval.handler(

@@ -8,10 +8,9 @@ import pytest
 
 from cutover.domain.errors import UnfitConfigurationError
 from cutover.domain.preflight import BucketState, Certificate, HostedZone
-from cutover.ports import Stack
 from cutover.steps.preflight import preflight
-from tests.contract.fakes import FakeOffers, FakeStacks
-from tests.contract.scenes import STACK
+from tests.contract.fakes import FakeOffers
+from tests.contract.formation import FakeFormation
 
 BUCKET = "cutover-staging-files-1"
 GOOD: dict[str, Any] = {
@@ -26,13 +25,13 @@ def with_backend(**more: Any) -> dict[str, Any]:
     return {**GOOD, "backend": {**GOOD["backend"], **more}}
 
 
-def look(configuration: dict[str, Any], offers: FakeOffers, stack: Stack | None = STACK) -> dict[str, Any]:
-    return preflight(configuration, [BUCKET], offers=offers, stacks=FakeStacks(stack))
+def look(configuration: dict[str, Any], offers: FakeOffers, *, there: bool = True) -> dict[str, Any]:
+    return preflight(configuration, [BUCKET], offers=offers, layers=FakeFormation(there=there).layers)
 
 
-def told(configuration: dict[str, Any], offers: FakeOffers, stack: Stack | None = STACK) -> str:
+def told(configuration: dict[str, Any], offers: FakeOffers, *, there: bool = True) -> str:
     with pytest.raises(UnfitConfigurationError) as raised:
-        look(configuration, offers, stack)
+        look(configuration, offers, there=there)
     assert "\n" not in str(raised.value)
     assert "Nothing was changed. Correct config/staging.toml" in str(raised.value)
     return str(raised.value)
@@ -79,17 +78,18 @@ def test_a_bucket_of_another_account_is_told() -> None:
     assert told(GOOD, offers).startswith(f"environment = '{BUCKET}': another account has the bucket")
 
 
-@pytest.mark.parametrize("stack", [None, Stack("REVIEW_IN_PROGRESS", "", {}), STACK])
-def test_a_bucket_of_ours_that_the_stack_does_not_hold_is_told(stack: Stack | None) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bucket_of_ours_that_no_stack_holds_is_told(there: bool) -> None:
     offers = FakeOffers()
     offers.buckets[BUCKET] = BucketState.OURS
-    assert "copy what you need and delete it" in told(GOOD, offers, stack)
+    assert "copy what you need and delete it" in told(GOOD, offers, there=there)
 
 
 def test_the_environments_own_bucket_is_no_obstacle() -> None:
     offers = FakeOffers()
     offers.buckets["bucket"] = BucketState.OURS  # the physical id of the declared one
-    assert preflight(GOOD, ["bucket"], offers=offers, stacks=FakeStacks(STACK))["status"] == "possible"
+    layers = FakeFormation().layers
+    assert preflight(GOOD, ["bucket"], offers=offers, layers=layers)["status"] == "possible"
 
 
 @pytest.mark.parametrize(

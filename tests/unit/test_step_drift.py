@@ -9,8 +9,8 @@ import pytest
 from cutover.domain.declared import EVERYWHERE, Declared, Rule, resolve, rules
 from cutover.domain.errors import StackFailedError
 from cutover.steps.drift import look_for_drift
-from tests.contract.fakes import FakeDoors, FakeStacks
-from tests.contract.scenes import STACK
+from tests.contract.fakes import FakeDoors
+from tests.contract.formation import FakeFormation
 
 SSH = Rule("tcp", 22, 22, "0.0.0.0/0")
 SSH6 = Rule("tcp", 22, 22, "::/0")
@@ -18,8 +18,9 @@ INSIDE = Rule("tcp", 9000, 9000, "10.0.0.0/8")
 GROUP = "securitygroup"
 
 
-def look(doors: FakeDoors, *, restore: bool = True, stacks: FakeStacks | None = None) -> dict[str, Any]:
-    return look_for_drift(stacks=stacks or FakeStacks(STACK), doors=doors, restore=restore)
+def look(doors: FakeDoors, *, restore: bool = True, formation: FakeFormation | None = None) -> dict[str, Any]:
+    layers = (formation or FakeFormation()).layers
+    return look_for_drift(layers=layers, doors=doors, restore=restore)
 
 
 def with_rules(*rules: Rule) -> FakeDoors:
@@ -85,10 +86,11 @@ def test_nothing_is_put_back_into_a_group_that_is_gone() -> None:
 
 
 def test_a_rule_whose_peer_is_not_known_is_told_and_left() -> None:
-    stacks, doors = FakeStacks(STACK), FakeDoors({GROUP: frozenset({EVERYWHERE})})
+    formation, doors = FakeFormation(), FakeDoors({GROUP: frozenset({EVERYWHERE})})
     rule = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "CidrIp": "${Address}/32"}
-    stacks.declares = [Declared("G", "AWS::EC2::SecurityGroup", GROUP, {"SecurityGroupIngress": [rule]})]
-    answer = look(doors, stacks=stacks)
+    group = Declared("G", "AWS::EC2::SecurityGroup", GROUP, {"SecurityGroupIngress": [rule]})
+    formation.stacks["network"].declares = [group]
+    answer = look(doors, formation=formation)
     assert (answer["status"], doors.restored) == ("drifted", [])
 
 
@@ -101,19 +103,20 @@ def test_a_way_out_that_somebody_opened_is_told_and_left() -> None:
 
 
 def test_what_is_put_back_has_its_description() -> None:
-    doors, stacks = FakeDoors({GROUP: frozenset({EVERYWHERE})}), FakeStacks(STACK)
+    doors, formation = FakeDoors({GROUP: frozenset({EVERYWHERE})}), FakeFormation()
     rule = {"IpProtocol": "-1", "FromPort": 0, "ToPort": 0, "CidrIp": "10.0.0.0/8", "Description": "inside"}
-    stacks.declares = [Declared("G", "AWS::EC2::SecurityGroup", GROUP, {"SecurityGroupIngress": [rule]})]
-    look(doors, stacks=stacks)
+    group = Declared("G", "AWS::EC2::SecurityGroup", GROUP, {"SecurityGroupIngress": [rule]})
+    formation.stacks["network"].declares = [group]
+    look(doors, formation=formation)
     ((_, restored),) = doors.restored
     assert (restored, restored.description) == (Rule("-1", -1, -1, "10.0.0.0/8"), "inside")
 
 
-def test_a_stack_without_security_groups_is_no_proof() -> None:
-    stacks = FakeStacks(STACK)
-    stacks.declares = []
-    with pytest.raises(StackFailedError, match="declares no security group"):
-        look(FakeDoors(), stacks=stacks)
+def test_stacks_without_security_groups_are_no_proof() -> None:
+    formation = FakeFormation()
+    formation.stacks["network"].declares = []
+    with pytest.raises(StackFailedError, match="declare no security group"):
+        look(FakeDoors(), formation=formation)
 
 
 def test_references_are_resolved_to_what_they_became() -> None:

@@ -25,6 +25,19 @@ def seed(directory: Path = DIRECTORY) -> dict[str, list[dict[str, Any]]]:
     return documents
 
 
+def declared_migrations(directory: Path = DIRECTORY) -> dict[str, Any]:
+    """What a plan tells of the migrations: `digest` of all that declares them, and `steps` for people."""
+    steps = [
+        {
+            "phase": "index",
+            "name": f"{index.collection}.{index.name}",
+            "what": f"{index}, made where it is missing",
+        }
+        for index in wanted_indexes(directory)
+    ]
+    return {"digest": migrations_digest(directory), "steps": steps}
+
+
 def migrations_digest(directory: Path = DIRECTORY) -> str:
     """SHA-256 over the names and the contents of every file that declares a migration."""
     import hashlib  # noqa: PLC0415  only the plan asks

@@ -15,13 +15,16 @@ from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
-from cutover.adapters.plans import BucketPlans, StackTemplate
-from cutover.adapters.stacks import CloudFormationStacks
+from cutover.adapters.plans import BucketPlans, StackTemplates
+from cutover.adapters.stacks import layers_of
+from cutover.domain.prices import NO_PRICES, PriceTable
 from cutover.domain.records import Deployment
+from cutover.domain.templates import read_templates
 from cutover.handlers.dispatch import dispatch
-from cutover.handlers.migrations import migrations_digest, wanted_indexes
+from cutover.handlers.migrations import declared_migrations
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.ports import Layer
 from cutover.steps.plan import Declared, make_plan
 
 PRICES = Path(__file__).resolve().parent.parent / "prices"
@@ -30,10 +33,9 @@ PRICES = Path(__file__).resolve().parent.parent / "prices"
 @dataclass(frozen=True, kw_only=True)
 class Variables(Common):
     journal_table: str
-    stack_name: str
+    templates: str
     repository: str
     artifacts_bucket: str
-    template_url: str
     code_key: str
     layer_arn: str
 
@@ -43,8 +45,8 @@ class Wiring:
     declared: Declared
     journal: DynamoJournal
     balancer: ElasticLoadBalancer
-    stacks: CloudFormationStacks
-    templates: StackTemplate
+    layers: tuple[Layer, ...]
+    templates: StackTemplates
     registry: ElasticRegistry
     sources: BucketSources
     plans: BucketPlans
@@ -55,18 +57,18 @@ class Wiring:
 def wiring() -> Wiring:
     variables = read_variables(Variables)
     storage, formation = client("s3"), client("cloudformation")
+    templates = read_templates(variables.templates)
     return Wiring(
         Declared(
-            indexes=wanted_indexes(),
-            migrations=migrations_digest(),
+            migrations=declared_migrations(),
             code=variables.code_key,
             libraries=variables.layer_arn,
             prices=price_table(os.environ.get("AWS_REGION", "")),
         ),
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticLoadBalancer(client("elbv2")),
-        CloudFormationStacks(formation, variables.stack_name),
-        StackTemplate(storage, formation, variables.template_url, variables.stack_name),
+        layers_of(formation, templates),
+        StackTemplates(storage, formation, templates),
         # A plan names the repository; the address is the release's business.
         ElasticRegistry(client("ecr"), variables.repository, variables.repository),
         BucketSources(storage, variables.artifacts_bucket),
@@ -75,13 +77,12 @@ def wiring() -> Wiring:
     )
 
 
-def price_table(region: str, directory: Path = PRICES) -> dict[str, Any]:
+def price_table(region: str, directory: Path = PRICES) -> PriceTable:
     """The region's prices; an empty table, which leaves everything unpriced, where nobody has made one."""
     path = directory / f"{region}.json"
     if not path.is_file():
-        return {}
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return table
+        return NO_PRICES
+    return PriceTable.read(json.loads(path.read_text(encoding="utf-8")))
 
 
 def plan(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,11 +90,11 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
     return make_plan(
         deployment,
         event.get("configuration") or {},
-        event.get("change_set"),
+        event["change_sets"],
         wired.declared,
         journal=wired.journal,
         balancer=wired.balancer,
-        stacks=wired.stacks,
+        layers=wired.layers,
         templates=wired.templates,
         registry=wired.registry,
         sources=wired.sources,

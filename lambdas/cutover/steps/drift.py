@@ -7,13 +7,14 @@ opened something inside may have had a reason, and no one outside profits from i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cutover.domain.declared import UNRESOLVED, Declared, Rule, rules
 from cutover.domain.errors import StackFailedError
 from cutover.domain.gates import Persona, Subject
-from cutover.ports import Doors, DriftDetection, Stacks
+from cutover.ports import Doors, DriftDetection, Layer
+from cutover.steps.layers import declared_by
 
 SUBJECT = Subject("C5a", Persona.SECURITY)
 GATE = "Security groups are as the template declares them"
@@ -21,7 +22,7 @@ GATE = "Security groups are as the template declares them"
 
 def look_for_drift(
     *,
-    stacks: Stacks,
+    layers: Sequence[Layer],
     doors: Doors,
     restore: bool,
     detection: DriftDetection | None = None,
@@ -33,10 +34,10 @@ def look_for_drift(
     means that nothing is left of what was found. `detection` asks CloudFormation too; None leaves that out.
     `strict`: what is left closes the gate, for a look after which no other follows.
     """
-    declared = stacks.declared()
+    declared = declared_by(layers)
     wanted = rules(declared)
     if not wanted:
-        raise StackFailedError("the environment's stack declares no security group; is it deployed?")
+        raise StackFailedError("the environment's stacks declare no security group; are they deployed?")
     names = _names(declared)
     live = doors.rules(sorted(wanted))
     findings = [

@@ -18,7 +18,8 @@ from cutover.domain.preflight import (
     unfit_type,
     unfit_zone,
 )
-from cutover.ports import Offers, Stacks
+from cutover.ports import Layer, Offers
+from cutover.steps.layers import declared_by
 
 # The tables of the configuration that name a kind of EC2 instance.
 TIERS = ("backend", "frontend", "monitoring")
@@ -27,7 +28,11 @@ SERVICES = ("backend", "frontend")
 
 
 def preflight(
-    configuration: Mapping[str, Any], buckets: Sequence[str], *, offers: Offers, stacks: Stacks
+    configuration: Mapping[str, Any],
+    buckets: Sequence[str],
+    *,
+    offers: Offers,
+    layers: Sequence[Layer],
 ) -> dict[str, Any]:
     """{status: possible}; raises UnfitConfigurationError with every field that AWS would refuse.
 
@@ -36,7 +41,7 @@ def preflight(
     """
     problems = [
         *_types(configuration, offers),
-        *_buckets(buckets, offers, stacks),
+        *_buckets(buckets, offers, layers),
         *_front_door(configuration, offers),
     ]
     if problems:
@@ -62,9 +67,9 @@ def _types(configuration: Mapping[str, Any], offers: Offers) -> Iterator[Problem
         yield problem
 
 
-def _buckets(buckets: Sequence[str], offers: Offers, stacks: Stacks) -> Iterator[Problem]:
+def _buckets(buckets: Sequence[str], offers: Offers, layers: Sequence[Layer]) -> Iterator[Problem]:
     states = {name: offers.bucket(name) for name in buckets}
-    own = _physical_ids(stacks) if BucketState.OURS in states.values() else frozenset()
+    own = _physical_ids(layers) if BucketState.OURS in states.values() else frozenset()
     for name, state in states.items():
         if problem := unfit_bucket(name, state, of_the_environment=name in own):
             yield problem
@@ -83,8 +88,6 @@ def _front_door(configuration: Mapping[str, Any], offers: Offers) -> Iterator[Pr
             yield problem
 
 
-def _physical_ids(stacks: Stacks) -> frozenset[str]:
-    stack = stacks.stack()
-    if stack is None or stack.status == "REVIEW_IN_PROGRESS":
-        return frozenset()
-    return frozenset(each.physical_id for each in stacks.declared())
+def _physical_ids(layers: Sequence[Layer]) -> frozenset[str]:
+    there = [layer for layer in layers if (stack := layer.stacks.stack()) and not stack.only_in_review]
+    return frozenset(each.physical_id for each in declared_by(there))
