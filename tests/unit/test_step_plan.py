@@ -411,7 +411,11 @@ def other_configuration(planner: Planner) -> None:
         ),
         (other_code, ["code"], "code (functions): code.zip → other.zip"),
         (other_migrations, ["migrations"], "migrations (digest): m1 → m2"),
-        (other_weights, ["weights backend"], "weights backend: after (blue 0, green 100), now (blue 100, green 0) → "),
+        (
+            other_weights,
+            ["weights backend"],
+            "weights backend: after (blue 0, green 100), now (blue 100, green 0) → ",
+        ),
         (other_frontend_weights, ["weights frontend"], "weights frontend: "),
         (other_release, ["live release"], "live release (version): v1 → v1b"),
         (other_configuration, ["configuration"], "configuration (watch.bake_seconds): 30 → 31"),
