@@ -14,7 +14,7 @@ from stacks.naming import Names
 
 DATABASE_PORT = 27017
 REDIS_PORT = 6379
-HTTPS = 443
+HTTP, HTTPS = 80, 443
 #: What the monitoring host asks for on every machine, itself included (B2). The managed stores are none of
 #: ours: CloudWatch tells of them.
 MONITORING_PORTS = {"Prometheus": 9090, "Grafana": 3000, "NodeExporter": 9100}
@@ -26,10 +26,12 @@ def security_groups(
     """Make the groups and their rules; the groups' ids by their names, as in Backend."""
     here = Construct(scope, "Security")
     balancer = _front_door(here, names, configuration, network)
-    outward = [_to(ANYWHERE, HTTPS, "AWS APIs, the registry and package mirrors")]
-    backend = _group(here, "Backend", names, network, "Instances of the backend", egress=outward)
-    frontend = _group(here, "Frontend", names, network, "Instances of the frontend", egress=outward)
-    monitoring = _group(here, "Monitoring", names, network, "The monitoring host", egress=outward)
+    outward = [_to(ANYWHERE, HTTPS, "AWS APIs, the registry and snaps")]
+    # Ubuntu's mirrors speak HTTP alone; apt checks the signatures of what it gets.
+    machine = [*outward, _to(ANYWHERE, HTTP, "Package mirrors of Ubuntu")]
+    backend = _group(here, "Backend", names, network, "Instances of the backend", egress=machine)
+    frontend = _group(here, "Frontend", names, network, "Instances of the frontend", egress=machine)
+    monitoring = _group(here, "Monitoring", names, network, "The monitoring host", egress=machine)
     listeners = {configuration.backend.listener_port, configuration.backend.test_listener_port}
     functions = _group(
         here,

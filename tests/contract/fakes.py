@@ -176,6 +176,10 @@ LEAST: Mapping[str, Mapping[str, Any]] = {
     "AWS::S3::Bucket": {},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"Scheme": "internal", "Subnets": ["a", "b"]},
     "AWS::ElasticLoadBalancingV2::Listener": {"Port": 443, "Protocol": "HTTPS"},
+    "AWS::ElasticLoadBalancingV2::ListenerRule": {
+        "Priority": 100,
+        "Conditions": [{"Field": "host-header", "HostHeaderConfig": {"Values": ["www.example.com"]}}],
+    },
     "AWS::ElasticLoadBalancingV2::TargetGroup": {"Port": 8000},
     "AWS::CloudWatch::Alarm": {"Threshold": 5, "EvaluationPeriods": 5},
 }

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from cutover.adapters.live import LiveResources
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.colours import Weights
+from cutover.domain.declared import wanted
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
 from cutover.steps.live_weights import FORKS, live_weights
 from tests.contract.site import BROKEN, Site, deployment
@@ -85,11 +87,11 @@ class Front(Site):
 
     def give(self, *weights: Weights) -> None:
         """To the listener, the test listener, the frontend's rule and its test rule."""
-        for fork, wanted in zip(FORKS.values(), weights, strict=True):
+        for fork, share in zip(FORKS.values(), weights, strict=True):
             arn, blue, green = (self.stack.outputs[name] for name in (fork.arn, fork.blue, fork.green))
             groups = [
-                {"TargetGroupArn": blue, "Weight": wanted.blue},
-                {"TargetGroupArn": green, "Weight": wanted.green},
+                {"TargetGroupArn": blue, "Weight": share.blue},
+                {"TargetGroupArn": green, "Weight": share.green},
             ]
             actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
             if ":listener-rule/" in arn:
@@ -120,20 +122,29 @@ def front(aws: Emulator) -> Front:
 
 def test_twenty_updates_leave_the_weights_as_they_are(front: Front) -> None:
     """After a swap, after a change by hand half-way, and over an update that fails and is taken back."""
-    wanted = SWAPPED
-    front.give(*wanted)
+    weights = SWAPPED
+    front.give(*weights)
     for number in range(1, UPDATES + 1):
         if number == UPDATES // 2:
-            wanted = BY_HAND
-            front.give(*wanted)
+            weights = BY_HAND
+            front.give(*weights)
         front.template(number, **({"Broken": BROKEN_LAST} if number == 5 else {}))
         if number == 5:
             with pytest.raises(StackFailedError, match="Broken"):
                 front.update(number)
         else:
             front.update(number)
-        assert front.weights() == wanted, f"after update {number}"
+        assert front.weights() == weights, f"after update {number}"
     assert front.stack.status == "UPDATE_COMPLETE"
+
+
+def test_a_rule_is_found_as_it_is_declared(front: Front) -> None:
+    live, declared = LiveResources(front.aws.client), front.stacks.declared()
+    rules = [each for each in declared if each.type == KIND + "ListenerRule"]
+    assert [live.look(rule) for rule in rules] == [wanted(rule, declared) for rule in rules]
+    assert live.look(rules[0]) == {"priority": "100", "hosts": "www.example.com"}
+    front.elb.delete_rule(RuleArn=rules[0].physical_id)
+    assert live.look(rules[0]) is None
 
 
 @pytest.mark.parametrize("moved", [(GREEN, BLUE, BLUE, GREEN), (BLUE, GREEN, GREEN, GREEN)])

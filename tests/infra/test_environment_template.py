@@ -108,6 +108,17 @@ def test_only_the_front_door_is_open_to_anywhere(each):
                 assert rule["FromPort"] == rule["ToPort"] == backend.listener_port
 
 
+def test_machines_reach_the_mirrors_that_their_user_data_installs_from(each):
+    """apt over HTTP, everything else over HTTPS; the stores reach nothing."""
+    for properties in each.environment.of("AWS::EC2::SecurityGroup").values():
+        name = properties["GroupName"].rpartition("-")[2]
+        ports = {r["FromPort"] for r in properties["SecurityGroupEgress"] if r["CidrIp"] == "0.0.0.0/0"}
+        if name in ("backend", "frontend", "monitoring"):
+            assert ports == {80, 443}
+        elif name in ("database", "cache", "balancer"):
+            assert ports == set()
+
+
 def test_the_test_listener_is_reached_from_the_network_alone(each):
     backend = each.configuration.backend
     balancer = each.environment.named("AWS::EC2::SecurityGroup", "GroupName", each.names.named("balancer"))

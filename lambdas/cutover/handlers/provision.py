@@ -98,7 +98,7 @@ def execute(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def withdraw(event: Mapping[str, Any]) -> dict[str, Any]:
+def withdraw(_event: Mapping[str, Any]) -> dict[str, Any]:
     return give_up(layers=wiring().layers)
 
 
