@@ -14,20 +14,23 @@ from bson import Binary, DatetimeMS, ObjectId
 
 from sandbox.database import index_options, matching, schema
 from sandbox.database.errors import CommandError, Document, bad_value
+from sandbox.database.index_builds import IndexBuild, same_pattern
 from sandbox.database.indexes import Index
-from sandbox.database.values import MISSING, encode, now, sort_key, type_name
+from sandbox.database.steps import Steps, finish
+from sandbox.database.values import MISSING, decode, encode, now, sort_key, type_name
 
 ID_INDEX: Final[Document] = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
+_WAIT_SECONDS: Final = 0.02
 
 
-class Record:
-    """A stored document, as BSON (sent as it is) and decoded (never changed in place)."""
+class Record(bytes):
+    """A stored document as BSON: a fifth of the memory that it takes decoded, and sent as it is."""
 
-    __slots__ = ("document", "raw")
+    __slots__ = ()
 
-    def __init__(self, document: Document, raw: bytes) -> None:
-        self.document = document
-        self.raw = raw
+    @property
+    def document(self) -> Document:
+        return decode(self)
 
 
 class Collection:
@@ -39,6 +42,7 @@ class Collection:
         self.records: dict[int, Record] = {}
         self.size_bytes = 0
         self.indexes: dict[str, Index] = {"_id_": Index(dict(ID_INDEX))}
+        self.builds: list[IndexBuild] = []
         self.validator: Document | None = None
         self.validation_level = "strict"
         self.validation_action = "error"
@@ -52,11 +56,11 @@ class Collection:
         prepared = _with_id_first(document)
         if not bypass_validation:
             self._validate(prepared, None)
-        raw = encode(prepared)
-        keys = self._checked_keys(prepared, None)
+        record = Record(encode(prepared))
         record_id = next(self._record_ids)
-        self.records[record_id] = Record(prepared, raw)
-        self.size_bytes += len(raw)
+        keys = self._checked_keys(prepared, record_id)
+        self.records[record_id] = record
+        self.size_bytes += len(record)
         for index, own in keys:
             index.add(record_id, own)
         return prepared["_id"]
@@ -65,33 +69,38 @@ class Collection:
         """Store another version of the record; False if it is the very same document."""
         old = self.records[record_id]
         prepared = _with_id_first(document)
-        raw = encode(prepared)
-        if raw == old.raw:
+        record = Record(encode(prepared))
+        if record == old:
             return False
+        before = old.document
         if not bypass_validation:
-            self._validate(prepared, old.document)
-        keys = self._checked_keys(prepared, record_id)
-        for index, own in keys:
-            before = index.keys_of(old.document)
-            if before != own:
-                index.discard(record_id, before)
+            self._validate(prepared, before)
+        for index, own in self._checked_keys(prepared, record_id):
+            earlier = index.keys_of(before)
+            if earlier != own:
+                index.discard(record_id, earlier)
                 index.add(record_id, own)
-        self.records[record_id] = Record(prepared, raw)
-        self.size_bytes += len(raw) - len(old.raw)
+        self.records[record_id] = record
+        self.size_bytes += len(record) - len(old)
         return True
 
     def delete(self, record_id: int) -> None:
         old = self.records.pop(record_id)
-        self.size_bytes -= len(old.raw)
-        for index in self.indexes.values():
-            index.discard(record_id, index.keys_of(old.document))
+        self.size_bytes -= len(old)
+        document = old.document
+        for index in [*self.indexes.values(), *self._unfinished(record_id)]:
+            index.discard(record_id, index.keys_of(document))
 
-    def _checked_keys(self, document: Document, record_id: int | None) -> list[tuple[Index, list[Any]]]:
+    def _checked_keys(self, document: Document, record_id: int) -> list[tuple[Index, list[Any]]]:
         keys = [(index, index.keys_of(document)) for index in self.indexes.values()]
         for index, own in keys:
             if index.unique and any(index.is_taken(key, record_id) is not None for key in own):
                 raise index.duplicate_key_error(self.namespace, document)
-        return keys
+        return keys + [(index, index.keys_of(document)) for index in self._unfinished(record_id)]
+
+    def _unfinished(self, record_id: int) -> list[Index]:
+        """The indexes being built that a write of this record has to keep right."""
+        return [index for build in self.builds if build.covers(record_id) for index in build.indexes]
 
     # -- validation
 
@@ -145,34 +154,43 @@ class Collection:
 
     def create_indexes(self, raw_specifications: Iterable[Any]) -> int:
         """Build all of the indexes or none; the number that were not there yet."""
-        present = list(self.indexes.values())
-        built: list[Index] = []
-        for raw in raw_specifications:
-            specification = index_options.normalise(raw)
-            if not index_options.exists_already(
-                specification, [index.specification for index in present + built]
-            ):
-                built.append(self._build(specification))
-        self.indexes.update({index.name: index for index in built})
-        return len(built)
+        return finish(self.create_indexes_in_steps(list(raw_specifications)))
 
-    def _build(self, specification: Document) -> Index:
-        index = Index(specification)
-        entries = [
-            (key, record_id)
-            for record_id, record in self.records.items()
-            for key in index.keys_of(record.document)
+    def create_indexes_in_steps(
+        self, raw_specifications: list[Any], deadline: float | None = None
+    ) -> Steps[int]:
+        """As create_indexes; other commands may run between the steps. `deadline`: time.monotonic()."""
+        wanted = [index_options.normalise(raw) for raw in raw_specifications]
+        # As in MongoDB, who asks for an index that another client is building waits for it.
+        while any(build.shares(each) for build in self.builds for each in wanted):
+            yield _WAIT_SECONDS
+        present = [index.specification for index in self.indexes.values()]
+        missing: list[Document] = []
+        for specification in wanted:
+            if not index_options.exists_already(specification, present + missing):
+                missing.append(specification)
+        if not missing:
+            return 0
+        build = IndexBuild(self, missing)
+        self.builds.append(build)
+        try:
+            yield from build.steps(deadline)
+        finally:
+            self.builds.remove(build)
+        self.indexes.update({index.name: index for index in build.indexes})
+        return len(missing)
+
+    def abort_builds(self, name_or_key: Any) -> bool:
+        """End the builds of this index, or all for None, with IndexBuildAborted; False if there are none."""
+        chosen = [
+            build
+            for build in self.builds
+            if name_or_key is None
+            or any(index.name == name_or_key or same_pattern(index, name_or_key) for index in build.indexes)
         ]
-        entries.sort()
-        index.entries = entries
-        duplicate = index.first_duplicate() if index.unique else None
-        if duplicate is not None:
-            raise index.duplicate_key_error(
-                self.namespace,
-                self.records[duplicate].document,
-                f"Index build failed: {self.uuid.as_uuid()}: Collection {self.namespace} :: caused by :: ",
-            )
-        return index
+        for build in chosen:
+            build.abort("the index was dropped")
+        return bool(chosen)
 
     def find_index(self, name_or_key: Any) -> Index:
         """By name or by key pattern; raises IndexNotFound (27)."""
@@ -183,7 +201,7 @@ class Collection:
         if not isinstance(name_or_key, dict):
             raise CommandError(14, "an index is given by its name or its key pattern")
         for index in self.indexes.values():
-            if list(index.specification["key"].items()) == list(name_or_key.items()):
+            if same_pattern(index, name_or_key):
                 return index
         raise CommandError(27, f"can't find index with key: {name_or_key}")
 

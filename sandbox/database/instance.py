@@ -39,12 +39,14 @@ class Connection:
     conversation_database: str = "admin"
     application: str = ""
     opened: DatetimeMS = field(default_factory=now)
+    running: Document | None = None  # the command at work
+    running_since: float = 0.0  # time.monotonic()
 
 
 @dataclass
 class Cursor:
     namespace: str
-    documents: list[RawBSONDocument]
+    documents: list[bytes]
     position: int
     owner: str | None
     used: float
@@ -88,7 +90,8 @@ class Instance:
         return found
 
     def drop(self, database: str, name: str) -> None:
-        del self.databases[database][name]
+        for build in self.databases[database].pop(name).builds:
+            build.abort("the collection was dropped")
         if not self.databases[database]:
             del self.databases[database]
         namespace = f"{database}.{name}"
@@ -103,14 +106,14 @@ class Instance:
     def open_cursor(
         self,
         namespace: str,
-        documents: Iterable[Document | RawBSONDocument],
+        documents: Iterable[Document | bytes],
         owner: str | None,
         batch_size: int | None = None,
         *,
         single_batch: bool = False,
     ) -> Document:
         """The reply's `cursor`: the first batch, and an id if more is left."""
-        raw = [d if isinstance(d, RawBSONDocument) else RawBSONDocument(encode(d)) for d in documents]
+        raw = [each if isinstance(each, bytes) else encode(each) for each in documents]
         size = _FIRST_BATCH if batch_size is None else batch_size
         stop = _batch_end(raw, 0, size)
         cursor_id = 0
@@ -118,7 +121,7 @@ class Instance:
             self._forget_idle_cursors()
             cursor_id = next(self._cursor_ids)
             self._cursors[cursor_id] = Cursor(namespace, raw, stop, owner, time.monotonic())
-        return {"firstBatch": raw[:stop], "id": Int64(cursor_id), "ns": namespace}
+        return {"firstBatch": _batch(raw[:stop]), "id": Int64(cursor_id), "ns": namespace}
 
     def continue_cursor(
         self, cursor_id: int, namespace: str, owner: str | None, batch_size: int | None
@@ -138,7 +141,7 @@ class Instance:
         if stop == len(cursor.documents):
             del self._cursors[cursor_id]
             cursor_id = 0
-        return {"nextBatch": batch, "id": Int64(cursor_id), "ns": namespace}
+        return {"nextBatch": _batch(batch), "id": Int64(cursor_id), "ns": namespace}
 
     def kill_cursor(self, cursor_id: int) -> bool:
         return self._cursors.pop(cursor_id, None) is not None
@@ -176,12 +179,17 @@ class Instance:
         self._retries.pop(session, None)
 
 
-def _batch_end(documents: list[RawBSONDocument], start: int, count: int) -> int:
+def _batch(documents: list[bytes]) -> list[RawBSONDocument]:
+    """The documents as the reply's encoder takes them over unchanged."""
+    return [RawBSONDocument(each) for each in documents]
+
+
+def _batch_end(documents: list[bytes], start: int, count: int) -> int:
     """Where a batch of at most `count` documents and 16 MiB ends; at least one document if any is left."""
     total = 0
     stop = start
     for stop in range(start, min(len(documents), start + count)):
-        total += len(documents[stop].raw)
+        total += len(documents[stop])
         if total > _MAX_BATCH_BYTES and stop > start:
             return stop
     return min(len(documents), start + count)
