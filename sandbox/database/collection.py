@@ -16,6 +16,7 @@ from sandbox.database import index_options, matching, schema
 from sandbox.database.errors import CommandError, Document, bad_value
 from sandbox.database.index_builds import IndexBuild, same_pattern
 from sandbox.database.indexes import Index
+from sandbox.database.journal import Journal
 from sandbox.database.steps import Steps, finish
 from sandbox.database.values import MISSING, decode, encode, now, sort_key, type_name
 
@@ -38,6 +39,7 @@ class Collection:
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
+        self._journal = Journal()  # which keeps nothing
         self.uuid = Binary(os.urandom(16), 4)
         self.records: dict[int, Record] = {}
         self.size_bytes = 0
@@ -58,10 +60,11 @@ class Collection:
             self._validate(prepared, None)
         record = Record(encode(prepared))
         record_id = next(self._record_ids)
-        keys = self._checked_keys(prepared, record_id)
+        changes = self._checked_changes(prepared, None, record_id)
+        self._journal.put(self.namespace, record_id, record)
         self.records[record_id] = record
         self.size_bytes += len(record)
-        for index, own in keys:
+        for index, _, own in changes:
             index.add(record_id, own)
         return prepared["_id"]
 
@@ -75,28 +78,39 @@ class Collection:
         before = old.document
         if not bypass_validation:
             self._validate(prepared, before)
-        for index, own in self._checked_keys(prepared, record_id):
-            earlier = index.keys_of(before)
-            if earlier != own:
-                index.discard(record_id, earlier)
-                index.add(record_id, own)
+        changes = self._checked_changes(prepared, before, record_id)
+        self._journal.put(self.namespace, record_id, record)
+        for index, earlier, own in changes:
+            index.discard(record_id, earlier)
+            index.add(record_id, own)
         self.records[record_id] = record
         self.size_bytes += len(record) - len(old)
         return True
 
     def delete(self, record_id: int) -> None:
+        self._journal.delete(self.namespace, record_id)
         old = self.records.pop(record_id)
         self.size_bytes -= len(old)
         document = old.document
         for index in [*self.indexes.values(), *self._unfinished(record_id)]:
             index.discard(record_id, index.keys_of(document))
 
-    def _checked_keys(self, document: Document, record_id: int) -> list[tuple[Index, list[Any]]]:
-        keys = [(index, index.keys_of(document)) for index in self.indexes.values()]
-        for index, own in keys:
+    def _checked_changes(
+        self, document: Document, before: Document | None, record_id: int
+    ) -> list[tuple[Index, list[Any], list[Any]]]:
+        """The indexes that the write changes, with the record's keys before and after it."""
+        changes: list[tuple[Index, list[Any], list[Any]]] = []
+        for index in self.indexes.values():
+            own, earlier = index.keys_of(document), [] if before is None else index.keys_of(before)
+            if own == earlier:
+                continue
             if index.unique and any(index.is_taken(key, record_id) is not None for key in own):
                 raise index.duplicate_key_error(self.namespace, document)
-        return keys + [(index, index.keys_of(document)) for index in self._unfinished(record_id)]
+            changes.append((index, earlier, own))
+        for index in self._unfinished(record_id):
+            own, earlier = index.keys_of(document), [] if before is None else index.keys_of(before)
+            changes.append((index, earlier, own))
+        return changes
 
     def _unfinished(self, record_id: int) -> list[Index]:
         """The indexes being built that a write of this record has to keep right."""
@@ -112,13 +126,20 @@ class Collection:
             raise bad_value(
                 f"Enumeration value '{action}' for field 'validationAction' is not a valid value."
             )
-        if validator is not MISSING:
+        valid, validator = self._valid, self.validator if validator is MISSING else validator
+        if validator is not self.validator:
             if validator is not None and not isinstance(validator, dict):
                 raise CommandError(14, "The field 'validator' must be an object")
-            self._valid = matching.parse(validator or {}).matches
-            self.validator = validator or None
-        self.validation_level = self.validation_level if level is MISSING else level
-        self.validation_action = self.validation_action if action is MISSING else action
+            valid = matching.parse(validator or {}).matches
+        level = self.validation_level if level is MISSING else level
+        action = self.validation_action if action is MISSING else action
+        self._journal.describe(
+            self.namespace,
+            self.description()
+            | {"validator": validator or None, "validation_level": level, "validation_action": action},
+        )
+        self._valid, self.validator = valid, validator or None
+        self.validation_level, self.validation_action = level, action
 
     def _validate(self, document: Document, before: Document | None) -> None:
         if self.validator is None or self.validation_level == "off" or self.validation_action == "warn":
@@ -150,6 +171,35 @@ class Collection:
             "validationAction": self.validation_action,
         }
 
+    # -- the journal
+
+    def description(self) -> Document:
+        """All of it but the documents, as the journal keeps it."""
+        return {
+            "uuid": self.uuid,
+            "indexes": [index.specification for index in self.indexes.values()],
+            "validator": self.validator,
+            "validation_level": self.validation_level,
+            "validation_action": self.validation_action,
+        }
+
+    def restore(self, description: Document, records: dict[int, bytes]) -> None:
+        """Take over what a journal says."""
+        self.uuid = description["uuid"]
+        self.set_validator(
+            description["validator"], description["validation_level"], description["validation_action"]
+        )
+        self.records = {record_id: Record(record) for record_id, record in sorted(records.items())}
+        self.size_bytes = sum(map(len, self.records.values()))
+        self._record_ids = itertools.count(max(self.records, default=0) + 1)
+        build = IndexBuild(self, description["indexes"])
+        finish(build.steps())
+        self.indexes = {index.name: index for index in build.indexes}
+
+    def keep_in(self, journal: Journal) -> None:
+        """Write every change from now on there."""
+        self._journal = journal
+
     # -- indexes
 
     def create_indexes(self, raw_specifications: Iterable[Any]) -> int:
@@ -177,8 +227,13 @@ class Collection:
             yield from build.steps(deadline)
         finally:
             self.builds.remove(build)
-        self.indexes.update({index.name: index for index in build.indexes})
+        self._set_indexes(self.indexes | {index.name: index for index in build.indexes})
         return len(missing)
+
+    def _set_indexes(self, indexes: dict[str, Index]) -> None:
+        specifications = [index.specification for index in indexes.values()]
+        self._journal.describe(self.namespace, self.description() | {"indexes": specifications})
+        self.indexes = indexes
 
     def abort_builds(self, name_or_key: Any) -> bool:
         """End the builds of this index, or all for None, with IndexBuildAborted; False if there are none."""
@@ -208,7 +263,14 @@ class Collection:
     def drop_index(self, index: Index) -> None:
         if index.is_id:
             raise CommandError(72, "cannot drop _id index")
-        del self.indexes[index.name]
+        self._set_indexes({name: each for name, each in self.indexes.items() if each is not index})
+
+    def change_index(self, index: Index, changes: Document) -> None:
+        """Set options of an index; one that is set to None goes."""
+        changed = {k: v for k, v in (index.specification | changes).items() if v is not None}
+        specifications = [changed if each is index else each.specification for each in self.indexes.values()]
+        self._journal.describe(self.namespace, self.description() | {"indexes": specifications})
+        index.specification = changed
 
     def expire(self) -> int:
         """Delete what the TTL indexes say is over; the number of documents deleted."""

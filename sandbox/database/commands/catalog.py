@@ -35,9 +35,9 @@ def create(context: Context, body: Document) -> Document:
     name = check_name(context.database, body["create"])
     if context.instance.collection(context.database, name) is not None:
         raise CommandError(48, f"Collection {context.database}.{name} already exists.")
-    # Checked on a collection that is not in the catalogue yet, so that a wrong validator creates nothing.
-    _set_validation(Collection(f"{context.database}.{name}"), body)
-    _set_validation(context.instance.collection_or_create(context.database, name), body)
+    collection = Collection(f"{context.database}.{name}")
+    _set_validation(collection, body)
+    context.instance.add_collection(collection)
     return {}
 
 
@@ -70,10 +70,7 @@ def modify(context: Context, body: Document) -> Document:
         if before == value:
             continue
         reply |= {f"{option}_old": before, f"{option}_new": value}
-        if option == "hidden" and not value:
-            index.specification.pop("hidden", None)
-        else:
-            index.specification[option] = value
+        collection.change_index(index, {option: None if value is False else value})
     return reply
 
 
