@@ -19,8 +19,8 @@ from cutover.domain.schema import Phase
 
 @dataclass(frozen=True)
 class Migration:
-    """A file of the release. `checksum` is its SHA-256; `hazards` are what the look at its source found (also at
-    a contract migration's before its time has come: better no release than one that can't be finished)."""
+    """A file of the release. `checksum` is its SHA-256; `hazards` are what a look at its source found: of a
+    contract migration too before its time has come, for better no release than one that can't be finished."""
 
     number: int
     name: str
