@@ -63,6 +63,7 @@ class Ledger:
     entries: Mapping[str, Entry] = field(default_factory=dict)
     changes: Sequence[Changed] = ()
     queries_text: str = ""
+    holder: str | None = None
 
 
 class Progress(Protocol):

@@ -60,11 +60,10 @@ class Backfill:
         remaining: Callable[[], float],
         *,
         reserve: float = 5.0,
-        batch: int = BATCH,
     ) -> None:
         self._database, self._name, self._save = database, name, save
         self._resume: dict[str, Any] = dict(resume)
-        self._remaining, self._reserve, self._batch = remaining, reserve, batch
+        self._remaining, self._reserve, self._batch = remaining, reserve, BATCH
         self._call = 0
         self.documents = int(self._resume.get("documents", 0))
         self.total: int | None = None
@@ -177,16 +176,20 @@ class Backfill:
                 bound = {"$gt": place["id"]}
             batch = collection.find({"_id": bound}, {"_id": 1}).sort("_id", 1).limit(self._batch)
             found = [document["_id"] for document in batch]
-            if not found:
+            if found:
+                change({"_id": {**bound, "$lte": found[-1]}})
+                self.documents += len(found)
+                place = {"id": found[-1]}
+                self._keep(after=place, documents=self.documents)
+            if len(found) < self._batch:
                 # The bracket is at its end; another type of _id may follow.
                 following = self._next_bracket(collection, place["id"]) if place else None
                 if following is None:
                     return
-                bound, found = {"$gte": following}, [following]
-            change({"_id": {**bound, "$lte": found[-1]}})
-            self.documents += len(found)
-            place = {"id": found[-1]}
-            self._keep(after=place, documents=self.documents)
+                change({"_id": following})
+                self.documents += 1
+                place = {"id": following}
+                self._keep(after=place, documents=self.documents)
 
     def _next_bracket(self, collection: Collection[Document], last: Any) -> Any:
         """The first _id of another type that sorts behind `last`; None when there is none."""
@@ -194,8 +197,8 @@ class Backfill:
         if not highest or _bracket(highest[0]["_id"]) == _bracket(last):
             return None
         seen = [*self._resume.get("brackets", []), _bracket(last)]
+        self._resume["brackets"] = seen  # kept with the next place
         found = _first(collection, seen)
-        self._keep(brackets=seen)
         return None if found is None else found["_id"]
 
     def _keep(self, **changed: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
@@ -51,7 +52,7 @@ class SchemaSession:
     def close(self, *, free: bool = True) -> None:
         self._ended.set()
         if free and not self._lost.is_set():
-            with mongo_errors():
+            with suppress(PyMongoError):  # else it ends with its lease
                 self._state.free(self.fence)
 
     def _write(self, set: Mapping[str, Any], unset: Sequence[str] = ()) -> None:

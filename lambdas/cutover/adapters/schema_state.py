@@ -48,6 +48,7 @@ class State:
             {name: _entry(name, told) for name, told in entries.items()},
             tuple(_change(key, told) for key, told in found.get("changes", {}).items()),
             str(found.get("queries", "")),
+            found.get("holder"),
         )
 
     def claim(self, holder: str) -> int | str:

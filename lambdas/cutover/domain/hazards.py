@@ -113,8 +113,8 @@ def _text(node: ast.AST | None) -> str | None:
 def _operators(call: _Call) -> Iterator[tuple[str, int, list[tuple[str, ast.expr]]]]:
     """(operator, line, [(field, value)]) of every update document among the arguments."""
     for argument in call.arguments:
-        for node in ast.walk(argument):
-            for key, value in zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ():
+        for node in (each for each in ast.walk(argument) if isinstance(each, ast.Dict)):
+            for key, value in zip(node.keys, node.values, strict=True):
                 name = _text(key)
                 if name and name.startswith("$") and isinstance(value, ast.Dict):
                     changes = zip(value.keys, value.values, strict=True)

@@ -7,44 +7,23 @@ killed anywhere is simply made again. A refused plan changes nothing, not even t
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cutover.domain.errors import MigrationRefusedError, ServiceRefusedError
 from cutover.domain.gates import Gate, Persona, Subject
-from cutover.domain.hazards import Used, look, writes
 from cutover.domain.indexes import canonical
-from cutover.domain.migrations import Migration, MigrationPlan, State, plan_migrations
-from cutover.domain.queries import fields_in_use, read_queries
-from cutover.domain.schema import Action, Do, Phase, Present, blocked, plan_schema
+from cutover.domain.migrations import Migration, State
+from cutover.domain.schema import Action, Do, Phase, Present
 from cutover.ports import Clock
-from cutover.schema_ports import Changed, Found, Ledger, Release, SchemaStore, Script, Session
+from cutover.schema_ports import Changed, Ledger, Release, SchemaStore, Script, Session
+from cutover.steps.migration_plan import Work, look_at
 
 INDEXES = Subject("C2c", Persona.RELIABILITY)
 ASK_AGAIN_SECONDS = 0.2
 RESERVE_SECONDS = 5.0
-NUMBERS = {"int", "long", "double", "decimal"}
 Remaining = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a phase has to do. With a refusal none of it is done."""
-
-    actions: tuple[Action, ...]
-    migrations: MigrationPlan
-    present: Present
-    refused: tuple[str, ...]
-
-    @property
-    def steps(self) -> int:
-        return len(self.actions) + len(self.migrations.pending)
-
-    @property
-    def is_done(self) -> bool:
-        return not self.steps and not self.migrations.waiting
 
 
 def plan(
@@ -52,7 +31,7 @@ def plan(
 ) -> dict[str, Any]:
     """{actions, migrations, refused}; reads only. Without a phase both of them, as if the watch had ended."""
     ledger = store.ledger()
-    works = [_look(release, store, ledger, each, watched) for each in Phase if phase in (None, each)]
+    works = [look_at(release, store, ledger, each, watched) for each in Phase if phase in (None, each)]
     if phase is None:
         # What contract will find only shows when expand has run; what is certain already, expand refuses.
         works[1] = replace(works[1], refused=())
@@ -77,9 +56,9 @@ def run(
     clock: Clock,
     watched: bool = False,
 ) -> dict[str, Any]:
-    """{status: "done", progress, applied, changed, gates}, or {status: "running", progress} when the time
-    (`remaining`, in seconds) is used up: then call again. `watched`: the release's watch has ended without a
-    roll back; contract needs it.
+    """{status: "done", progress, applied, changed, gates}, or {status: "running", progress} when the time is
+    used up: then call again. `remaining` gives seconds; the last five are kept to end in. `watched`:
+    the release's watch has ended without a roll back; contract needs it.
 
     Raises MigrationRefusedError, MigrationFailedError, LockLostError, and the database's errors.
     """
@@ -92,80 +71,6 @@ def undo(
     """Take back what this deployment's expand phase did, the newest first. {status, progress, undone, left}:
     `left` are migrations without a `down`; they only added."""
     return _Run(release, store, Phase.EXPAND, deployment, remaining, clock, False).undo()
-
-
-# -- the plan
-
-
-def _look(release: Release, store: SchemaStore, ledger: Ledger, phase: Phase, watched: bool) -> Work:
-    present = store.present(release.schema)
-    planned = plan_schema(release.schema, present, release.queries)
-    actions = tuple(_checked(each, store, present) for each in planned if each.phase is phase)
-    running = read_queries(json.loads(ledger.queries_text)) if ledger.queries_text else ()
-    queries = release.queries if phase is Phase.CONTRACT else [*running, *release.queries]
-    used = fields_in_use(queries, release.schema.indexes)
-    migrations = [_looked_at(script, store, ledger, used) for script in release.scripts]
-    found = plan_migrations(migrations, ledger.entries, phase, watched=watched)
-    refused = [action.blocked for action in actions if action.blocked] + list(found.refused)
-    if phase is Phase.EXPAND:
-        # Better no release than one that can't be finished. (The running version may use what will go.)
-        later = plan_schema(release.schema, replace(present, uses={}), release.queries)
-        refused += [action.blocked for action in later if action.blocked and action.phase is Phase.CONTRACT]
-    if phase is Phase.CONTRACT and actions and not watched:
-        refused.append(f"{actions[0]} belongs after the watch, which has not ended; wait for its end")
-    return Work(actions, found, present, tuple(dict.fromkeys(refused)))
-
-
-def _checked(action: Action, store: SchemaStore, present: Present) -> Action:
-    """What only the documents can say against an action."""
-    if not present.documents.get(action.collection):
-        return action
-    if action.index is not None and action.index.unique and action.do in (Do.CREATE, Do.REBUILD):
-        found = store.duplicates(action.index)
-        if found is not None:
-            return blocked(
-                action,
-                f"{action.index.label}: {found.count} values are there more than once: {_samples(found)}. "
-                "A unique index can't be built over them; make them unique first",
-            )
-    if action.validator is not None and action.validator.schema:
-        found = store.violations(action.validator)
-        if found is not None:
-            return blocked(
-                action,
-                f"{action.collection}: {found.count} documents would violate the new validator: "
-                f"{_samples(found)}. Back-fill them in a migration first, or loosen the validator",
-            )
-    return action
-
-
-def _samples(found: Found) -> str:
-    return ", ".join(found.samples) + (", …" if found.count > len(found.samples) else "")
-
-
-def _looked_at(script: Script, store: SchemaStore, ledger: Ledger, used: Used) -> Migration:
-    migration = script.migration
-    entry = ledger.entries.get(migration.name)
-    if entry is not None and entry.state is State.APPLIED:
-        return migration
-    file = f"{migration.name}.py"
-    hazards = [*look(script.source, file, migration.kind, used)]
-    for write in writes(script.source):
-        user = used.get(write.collection or "", {}).get(write.field)
-        if user is None or write.collection is None:
-            continue
-        there = set(store.types(write.collection, write.field))
-        if there and not _same_family(write.type, there):
-            hazards.append(
-                f"{file}:{write.line}: {write.collection}.{write.field}, which {user} uses, "
-                f"holds {' and '.join(sorted(there))} and would become {write.type}; write the converted value "
-                "to a new field, release a version that uses that, and remove the old one in a contract migration"
-            )
-    return replace(migration, hazards=tuple(hazards))
-
-
-def _same_family(kind: str, there: set[str]) -> bool:
-    return kind in there or (kind in NUMBERS and bool(there & NUMBERS))
 
 
 # -- running it
@@ -191,7 +96,8 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         work = self._work()
-        if not work.is_done or self.phase is Phase.CONTRACT:
+        left_locked = self.store.ledger().holder == self.deployment  # by an attempt that died at its very end
+        if not work.is_done or self.phase is Phase.CONTRACT or left_locked:
             try:
                 session = self._claim()
             except _OutOfTime as pause:
@@ -212,7 +118,7 @@ class _Run:
         return self._done(self._changed(self.store.ledger()))
 
     def _work(self) -> Work:
-        work = _look(self.release, self.store, self.store.ledger(), self.phase, self.watched)
+        work = look_at(self.release, self.store, self.store.ledger(), self.phase, self.watched)
         if work.refused:
             count = "" if len(work.refused) == 1 else f"{len(work.refused)} reasons: "
             raise MigrationRefusedError(f"nothing was changed; {count}{'; '.join(work.refused)}")
@@ -252,6 +158,8 @@ class _Run:
         entry = self.store.ledger().entries.get(migration.name)
         goes_on = entry is not None and entry.state is state and entry.checksum == migration.checksum
         resume = entry.resume if entry is not None and goes_on else {}
+        if self.remaining() < RESERVE_SECONDS:
+            raise _OutOfTime(migration.name)
         session.begin(migration, self.deployment, state, resume)
         progress = session.run(script, way, resume, self.remaining)
         if progress is not None:
