@@ -150,7 +150,7 @@ RIGHTS = {
         "states:SendTaskFailure",
         "states:SendTaskSuccess",
     },
-    "database": {"secretsmanager:GetSecretValue"},
+    "database": {"s3:GetObject", "secretsmanager:GetSecretValue"},
     "probe": {"secretsmanager:GetSecretValue"},
     "load": set(),
 }
