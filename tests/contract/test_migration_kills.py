@@ -181,6 +181,7 @@ print(answer["status"])
 
 def process(migrated: Site, folder: Path, deployment: str, at: int = 10**9) -> subprocess.Popen[str]:
     """A migrator in a process of its own, which dies by SIGKILL at its nth statement."""
+    migrated.client.admin.command("ping")  # only now does the client know where the server is
     options = migrated.client.options
     address = next(iter(migrated.client.nodes))
     credentials = options.pool_options._credentials
@@ -278,12 +279,11 @@ def test_of_many_migrators_at_once_each_migration_is_applied_by_one_and_in_order
         (tmp_path / "applied").write_text("")
         migrated.client.drop_database(migrated.name)
         answers: list[dict[str, Any]] = []
-        threads = [
-            threading.Thread(
-                target=lambda who: answers.append(migrated.run(release, deployment=who)), args=(f"d-{n}",)
-            )
-            for n in range(MIGRATORS)
-        ]
+
+        def migrate(who: str, answers: list[dict[str, Any]] = answers) -> None:
+            answers.append(migrated.run(release, deployment=who))
+
+        threads = [threading.Thread(target=migrate, args=(f"d-{n}",)) for n in range(MIGRATORS)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from cutover.domain.errors import MisconfiguredError
@@ -175,12 +176,11 @@ def _text(path: Path) -> str:
 
 def where(error: BaseException, file: str) -> str:
     """FILE:LINE of the last line of the migration that the error passed."""
-    line, trace = 1, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f"{file}:{line}"
+    for each in (error, error.__cause__):
+        lines = [frame.lineno for frame in extract_tb(each and each.__traceback__) if frame.filename == file]
+        if lines:
+            return f"{file}:{lines[-1]}"
+    return f"{file}:1"
 
 
 def told(error: BaseException) -> str:

@@ -209,6 +209,8 @@ class SchemaSession:
             thread.join(LOOK_EVERY_SECONDS) if thread.is_alive() else self._ended.wait(LOOK_EVERY_SECONDS)
         if failure:
             raise failure[0]
+        if thread.ident is None:  # it was under way already; whether it came to a good end, the server knows
+            self._create(index)
         return None
 
     def _documents(self, collection: str) -> int:
