@@ -74,6 +74,13 @@ class Executions(Protocol):
     def stop(self, arn: str, cause: str) -> None: ...
 
 
+class Contractions(Protocol):
+    """The one-time schedules that contract a release's schema when its watch has ended."""
+
+    def cancel(self, deployment: str) -> None:
+        """Does nothing where there is none (any more)."""
+
+
 class TaskTokens(Protocol):
     """Tasks of the state machine that wait for an answer. Both raise NotWaitingError when nobody waits for
     it any more."""

@@ -12,6 +12,7 @@ from stacks.constructs.function import Code, Function
 from stacks.constructs.policy import Statement
 from stacks.constructs.state_machine import state_machine
 from stacks.control.build import artifacts_bucket, build_project, repository
+from stacks.control.contraction import contraction
 from stacks.control.events import alarm_rule, bus, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
@@ -60,13 +61,14 @@ class ControlStack(cdk.Stack):
             code,
             Provisioning(template.http_url, template.s3_bucket_name, provisioner.attr_arn),
         )
+        after_the_watch = contraction(self, names, functions)
         machine = state_machine(
             self,
             names,
             "deploy",
             definition=DEFINITION,
-            substitutions=_substitutions(names, functions),
-            statements=_machine_statements(names, functions),
+            substitutions={**_substitutions(names, functions), **after_the_watch.substitutions},
+            statements=[*_machine_statements(names, functions), *after_the_watch.statements(names)],
             purpose="Runs the deployments",
         )
         # E3601 takes a JSONata TimeoutSeconds for an error, and AWS takes it:

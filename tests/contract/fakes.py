@@ -384,6 +384,16 @@ class FakeExecutions:
         self.stopped.append((arn, cause))
 
 
+class FakeContractions:
+    """`there`: deployments whose schema is to be contracted."""
+
+    def __init__(self, *there: str) -> None:
+        self.there = set(there)
+
+    def cancel(self, deployment: str) -> None:
+        self.there.discard(deployment)
+
+
 class FakeTasks:
     """`waiting` are tokens without an answer."""
 
@@ -501,7 +511,7 @@ class FakeMigrator:
         return self._work("expand", deployment, {"gates": [self._gate()]})
 
     def contract(self, deployment: str) -> Mapping[str, Any]:
-        return self._work("contract", deployment, {"gates": [self._gate()], "applied": list(self.pending)})
+        return self._work("contract", deployment, {"applied": list(self.pending), "changed": []})
 
     def undo(self, deployment: str) -> Mapping[str, Any]:
         return self._work("undo", deployment, {"undone": ["0002_backfill"], "left": self.left})
@@ -639,6 +649,7 @@ class FakeWorld(SimpleNamespace):
             balancer=FakeLoadBalancer(),
             executions=FakeExecutions(),
             commands=FakeCommands(),
+            contractions=FakeContractions(),
             events=FakeEvents(),
             clock=FakeClock(),
             document="release-document",

@@ -105,6 +105,7 @@ class House:
         self.http, self.load, self.database = FakeHttp("v2"), FakeLoad(), FakeDatabase()
         self.migrator = FakeMigrator()
         self.sources_read: list[str] = []
+        self.schedules: list[Mapping[str, Any]] = []
         self.http.serving[443] = lambda: self.live.version
         self.http.headers = {name.lower(): value for name, value in HEADERS.items()}
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
@@ -155,7 +156,13 @@ class House:
             on_wait=self.advance,
             build=self.build,
             tasks=self.tasks,
+            schedule=self.schedule,
         )
+
+    def schedule(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.schedules.append(arguments)
+        self.world.contractions.there.add(arguments["Name"])
+        return {"ScheduleArn": "arn:aws:scheduler:…"}
 
     def advance(self) -> None:
         for name, change_set in list(self.stacks.sets.items()):
@@ -188,6 +195,7 @@ class House:
             "events": self.world.events,
             "executions": self.world.executions,
             "commands": self.world.commands,
+            "contractions": self.world.contractions,
             "clock": self.world.clock,
             "configuration": self.configuration,
             "stacks": self.stacks,

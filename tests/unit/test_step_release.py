@@ -236,6 +236,7 @@ def test_a_swap_moves_all_traffic_in_one_change_and_writes_down_what_was_before(
         "modified_at": "2026-03-04T12:00:00.000Z",
         "colour": "green",
         "previous_colour": Colour.BLUE,
+        "watch_until": "2026-03-05T12:00:00.000Z",
     }
     now = Live.read(stage.journal.items[LIVE])
     assert (now.version, now.previous_version, now.previous_colour) == ("v2", "v1", Colour.BLUE)

@@ -111,7 +111,8 @@ class Live:
     """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
-    later one was taken back; previous_* then name the one that failed.
+    later one was taken back; previous_* then name the one that failed. `contracted_at`: from then on the
+    schema may lack what the release before needs.
     """
 
     deployment: str
@@ -127,6 +128,7 @@ class Live:
     healthy_share: float
     targets: Targets
     rolled_back: bool = False
+    contracted_at: str | None = None
 
     @classmethod
     def read(cls, item: Item) -> Self:
@@ -145,6 +147,7 @@ class Live:
             healthy_share=float(item.get("healthy_share", 0.5)),
             targets=Targets.read(item),
             rolled_back=bool(item.get("rolled_back", False)),
+            contracted_at=item.get("contracted_at"),
         )
 
     def item(self) -> dict[str, Any]:

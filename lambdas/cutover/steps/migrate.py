@@ -64,6 +64,15 @@ def undo(deployment: str, *, migrator: Migrator) -> dict[str, Any]:
     return {"status": "done", "found": words, "progress": told["progress"], "gates": [gate.as_json()]}
 
 
+def contracted(deployment: str, *, migrator: Migrator) -> dict[str, Any]:
+    """As `migrate`, for the contract phase, after the watch; done: and applied, changed."""
+    told = migrator.contract(deployment)
+    answer = {"found": sentence(told["progress"]), "progress": told["progress"]}
+    if told["status"] != "done":
+        return {"status": "running", **answer}
+    return {"status": "done", **answer, "applied": list(told["applied"]), "changed": list(told["changed"])}
+
+
 def sentence(progress: Mapping[str, Any]) -> str:
     """`0007_backfill 41 % (410,000 of 1,000,000)`, as far as it is known; `3 of 7` where nothing goes on."""
     current, documents, of = (progress.get(key) for key in ("current", "documents", "of"))
