@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class StateEntered:
-    """The execution went into this state. `found` is how far the work is that it waits for, if that was told."""
+    """The execution went into this state. `found`: how far the work is that it waits for, if told."""
 
     name: str
     at: datetime

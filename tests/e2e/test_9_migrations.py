@@ -97,7 +97,7 @@ def phase_2(record):
 
 
 def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone(product, database, tmp_path):
-    ended, record = product.deploy("v40")
+    ended, _ = product.deploy("v40")
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
     database.evaluations.insert_many(
         [
