@@ -13,7 +13,7 @@ from cutover.adapters.mongo import AUTHENTICATION_FAILED, MongoDatabase, connect
 from cutover.domain.errors import AccessDeniedError, NotReachableError
 from cutover.domain.queries import NamedQuery
 from tests.contract.fakes import FakeDatabase
-from tests.sandbox.test_embedded_database import PASSWORD, USER, Server
+from tests.sandbox.database_kit import PASSWORD, USER, Server
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Subject:
 
 def administered(server: Server, name: str) -> MongoDatabase:
     host, port = server.address.split(":")
-    return MongoDatabase(connect(host, int(port), USER, PASSWORD, str(server.ca)), name)
+    return MongoDatabase(connect(host, int(port), server.user, server.password, str(server.ca)), name)
 
 
 @pytest.fixture(params=["memory", "mongodb"])
@@ -109,7 +109,9 @@ def test_a_query_without_an_index_is_a_scan_and_a_sort(database_server: Server) 
 
 def test_a_wrong_password_is_access_denied(database_server: Server) -> None:
     host, port = database_server.address.split(":")
-    database = MongoDatabase(connect(host, int(port), USER, "wrong", str(database_server.ca)), "db")
+    database = MongoDatabase(
+        connect(host, int(port), database_server.user, "wrong", str(database_server.ca)), "db"
+    )
     with pytest.raises(AccessDeniedError):
         database.sample("users")
 
