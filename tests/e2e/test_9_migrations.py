@@ -63,7 +63,15 @@ def down(database, progress):
 
 
 @pytest.fixture
-def database(product):
+def live(product):
+    """Given a release that is live."""
+    ended, record = product.deploy("v40")
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    return record
+
+
+@pytest.fixture
+def database(product, live):
     """The environment's database, as its administrator."""
     secret = product.root("secretsmanager").get_secret_value(SecretId="cutover-sandbox/database-admin")
     admin = json.loads(secret["SecretString"])
@@ -97,8 +105,6 @@ def phase_2(record):
 
 
 def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone(product, database, tmp_path):
-    ended, _ = product.deploy("v40")
-    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
     database.evaluations.insert_many(
         [
             {"_id": f"slow-{n:05}", "user_id": "u", "model_id": "m", "status": "failed"}
