@@ -212,6 +212,32 @@ def test_an_index_answers_a_query_as_explain_says(client: Client) -> None:
     assert set(orders.index_information()) == {"_id_", "customer_1_at_-1"}
 
 
+def test_others_read_and_write_while_an_index_is_built(embedded: Server, client: Client) -> None:
+    orders = client.shop.orders
+    for first in range(0, 50_000, 10_000):
+        orders.insert_many([{"n": n} for n in range(first, first + 10_000)])
+    building = threading.Thread(target=orders.create_index, args=("n",), kwargs={"unique": True})
+    building.start()
+    seen: list[dict[str, Any]] = []
+    written = 0
+    with embedded.client() as other:
+        other.admin.command("ping")
+        while building.is_alive():
+            seen += other.admin.command(
+                "currentOp", **{"command.createIndexes": "orders", "progress": {"$ne": None}}
+            )["inprog"]
+            other.shop.orders.insert_one({"n": -1 - written})
+            written += 1
+    building.join()
+    shares = [each["progress"]["done"] / each["progress"]["total"] for each in seen]
+    assert shares
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 1
+    assert written > 1
+    found = orders.find({"n": {"$lt": 0}}).explain()["executionStats"]
+    assert (found["totalKeysExamined"], found["nReturned"]) == (written, written)
+
+
 def test_a_large_result_comes_in_batches_below_mongodbs_limit(client: Client) -> None:
     blobs = client.shop.blobs
     blobs.insert_many([{"_id": n, "blob": b"x" * 3_000_000} for n in range(12)])
