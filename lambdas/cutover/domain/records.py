@@ -42,6 +42,11 @@ def history_key(started: str, deployment: str) -> Key:
     return Key(HISTORY, f"{started}#{deployment}")
 
 
+def image_key(digest: str) -> Key:
+    """Where an image came from: its source is the home of its migrations."""
+    return Key("IMAGE", digest)
+
+
 def colour_key(colour: Colour) -> Key:
     return Key("COLOUR", f"backend#{colour}")
 
@@ -126,7 +131,8 @@ class Live:
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
     later one was taken back; previous_* then name the one that failed. `candidate`: while a deployment shifts
-    the traffic in steps, the release that has a share of it on the other colour.
+    the traffic in steps, the release that has a share of it on the other colour. `contracted_at`: from then
+    on the schema may lack what the release before needs.
     """
 
     deployment: str
@@ -143,6 +149,7 @@ class Live:
     targets: Targets
     rolled_back: bool = False
     candidate: Candidate | None = None
+    contracted_at: str | None = None
 
     @classmethod
     def read(cls, item: Item) -> Self:
@@ -162,6 +169,7 @@ class Live:
             targets=Targets.read(item),
             rolled_back=bool(item.get("rolled_back", False)),
             candidate=Candidate.read(candidate) if candidate else None,
+            contracted_at=item.get("contracted_at"),
         )
 
     def item(self) -> dict[str, Any]:

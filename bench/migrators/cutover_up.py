@@ -1,0 +1,46 @@
+"""Cutover's expand phase. For each line "DATABASE FOLDER [DEPLOYMENT]" it migrates and says what came."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pymongo
+
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.migration_files import load_release
+from cutover.adapters.schema_store import SchemaStore
+from cutover.steps.migrations import run
+
+LAMBDA_SECONDS = 870.0
+
+
+def migrate(client: "pymongo.MongoClient", own: str, database: str, folder: str, given: str = "") -> None:
+    """As the state machine does: call it again as long as it says that it isn't done."""
+    release, store = load_release(Path(folder)), SchemaStore(client, database)
+    status = "running"
+    while status == "running":
+        stop = time.monotonic() + LAMBDA_SECONDS
+        status = run(
+            release,
+            store,
+            kind="expand",
+            deployment=given or own,
+            remaining=lambda stop=stop: stop - time.monotonic(),
+            clock=SystemClock(),
+        )["status"]
+
+
+connected: "pymongo.MongoClient" = pymongo.MongoClient(sys.argv[1])
+connected.admin.command("ping")
+print("ready", flush=True)
+for number, line in enumerate(sys.stdin):
+    began = time.perf_counter()
+    error = None
+    try:
+        # Every migrator is a deployment of its own, as two that meet would be.
+        migrate(connected, f"deployment-{os.getpid()}-{number}", *line.split())
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    print(json.dumps({"seconds": time.perf_counter() - began, "error": error}), flush=True)
