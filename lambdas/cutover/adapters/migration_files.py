@@ -176,8 +176,8 @@ def _text(path: Path) -> str:
 
 def where(error: BaseException, file: str) -> str:
     """FILE:LINE of the last line of the migration that the error passed."""
-    for each in (error, error.__cause__):
-        lines = [frame.lineno for frame in extract_tb(each and each.__traceback__) if frame.filename == file]
+    for each in filter(None, (error, error.__cause__)):
+        lines = [frame.lineno for frame in extract_tb(each.__traceback__) if frame.filename == file]
         if lines:
             return f"{file}:{lines[-1]}"
     return f"{file}:1"
