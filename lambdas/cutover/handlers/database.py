@@ -1,7 +1,7 @@
 """The database function, inside the VPC: migrations, and the query check.
 
-It runs the migrations of the release, which are the application's own code: reviewed with it, packed with
-it into the source whose SHA-256 is checked here, with this function's rights and no more.
+It runs the migrations of the release, which are the application's own code: reviewed with it, packed with it
+into the source whose SHA-256 is checked here, with this function's rights and no more.
 """
 
 from __future__ import annotations
