@@ -96,6 +96,29 @@ def test_cloudformation_is_told_of_the_live_weights_before_it_is_asked_for_an_up
     assert formation.balancer.of == moved
 
 
+def test_traffic_that_moves_again_is_noted_again(formation: FakeFormation) -> None:
+    formation.balancer.of["listener"] = GREEN
+    while ("service", f"{NAME}-weights") not in formation.executed:
+        assert first_look(formation)["status"] == "preparing"
+        formation.advance()
+    formation.balancer.of["listener"] = BLUE
+    prepare(formation)
+
+    assert formation.executed == [("service", f"{NAME}-weights")] * 2
+    assert formation.stacks["service"].there.parameters["BlueWeight"] == "100"  # type: ignore[union-attr]
+
+
+def test_traffic_that_moves_before_it_is_noted_is_not_moved_back(formation: FakeFormation) -> None:
+    formation.balancer.of["listener"] = GREEN
+    first_look(formation)
+    formation.advance()
+    assert formation.stacks["service"].sets[f"{NAME}-weights"].execution_status == "AVAILABLE"
+    formation.balancer.of["listener"] = Weights(50, 50)
+    prepare(formation)
+
+    assert formation.balancer.of["listener"] == Weights(50, 50)
+
+
 def test_a_plan_moves_nothing_and_tells_nobody(formation: FakeFormation) -> None:
     formation.balancer.of["listener"] = GREEN
     change(formation, "service", "Balancer", Version=2)

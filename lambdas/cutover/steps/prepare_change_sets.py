@@ -12,9 +12,9 @@ from typing import Any
 from cutover.domain.destruction import destruction, refused
 from cutover.domain.errors import ChangeSetFailedError, DestructiveChangeError, StackFailedError
 from cutover.domain.records import Deployment
-from cutover.domain.stacks import ChangeSet, Move, Stack
+from cutover.domain.stacks import ChangeSet, Move
 from cutover.ports import ChangeSets, Layer, LoadBalancer
-from cutover.steps.layers import Sight, change_set_name, look, merged_outputs
+from cutover.steps.layers import Sight, change_set_name, look
 from cutover.steps.live_weights import as_parameters, live_weights
 
 
@@ -60,20 +60,22 @@ def _prepare(deployment: Deployment, sight: Sight, balancer: LoadBalancer) -> st
 
 def create_change_set(deployment: Deployment, sight: Sight, balancer: LoadBalancer) -> str | None:
     """What is waited for; None when no change set can be made yet."""
-    name, layer = change_set_name(deployment), sight.layer
+    name, layer, stack = change_set_name(deployment), sight.layer, sight.stack
     weights: Mapping[str, str] = {}
     if layer.template.weights:
-        live = as_parameters(live_weights(merged_outputs([layer]), balancer))
+        live = as_parameters(live_weights(stack.outputs if stack is not None else {}, balancer))
         weights = {name: live[name] for name in layer.template.weights}
-    if sight.stack is not None and not sight.new:
-        recorded = recorded_weights(sight.stack, weights)
-        if recorded != weights and deployment.mode == "plan":
-            weights = recorded  # a plan leaves CloudFormation's record alone, and shows what comes after it
-        elif recorded != weights and (wait := _record_weights(f"{name}-weights", layer, weights)):
+    if stack is not None and not sight.new:
+        recorded = {name: stack.parameters[name] for name in weights if name in stack.parameters}
+        now = {name: weights[name] for name in recorded}
+        if now != recorded and deployment.mode == "plan":
+            # A plan leaves CloudFormation's record alone, and shows what comes after it.
+            weights = {**weights, **recorded}
+        elif now != recorded and (wait := _record_weights(f"{name}-weights", layer, now)):
             return wait
     if sight.inputs is None:
         return None
-    if sight.stack is not None:
+    if stack is not None:
         _clear(layer.change_sets, keep=f"{name}-weights")
     layer.change_sets.create(name, new_stack=sight.new, parameters={**sight.inputs, **weights})
     return f"CloudFormation computes the changes of the stack {layer.template.stack}"
@@ -86,12 +88,6 @@ def _clear(change_sets: ChangeSets, keep: str) -> None:
             change_sets.delete(name)
 
 
-def recorded_weights(stack: Stack, weights: Mapping[str, str]) -> Mapping[str, str]:
-    """Of these, what CloudFormation set last: a roll back of an update would set it again. A weight that the
-    stack does not know yet stands for itself."""
-    return {name: stack.parameters.get(name, value) for name, value in weights.items()}
-
-
 def _record_weights(name: str, layer: Layer, weights: Mapping[str, str]) -> str | None:
     """Tell CloudFormation where traffic is by an update that changes nothing else; None when that is done.
 
@@ -101,19 +97,19 @@ def _record_weights(name: str, layer: Layer, weights: Mapping[str, str]) -> str 
     notes = f"CloudFormation notes the live weights in the stack {layer.template.stack}"
     found = layer.change_sets.find(name)
     if found is None:
-        known = layer.stacks.stack()
-        layer.change_sets.create_from_current(
-            name, {key: value for key, value in weights.items() if known and key in known.parameters}
-        )
+        layer.change_sets.create_from_current(name, weights)
         return notes
-    if found.execution_status == "AVAILABLE":
-        layer.change_sets.execute(name)
-        return notes
-    if found.status.startswith("CREATE_") and found.execution_status in ("UNAVAILABLE", ""):
-        return notes
-    if found.execution_status in ("EXECUTE_IN_PROGRESS", "EXECUTE_PENDING"):
-        return notes
-    return None  # noted, or nothing to note; the change set itself carries the weights in any case
+    current = all(found.parameters.get(weight) == value for weight, value in weights.items())
+    match found.execution_status:
+        case "AVAILABLE" if current:
+            layer.change_sets.execute(name)
+        case "AVAILABLE" | "EXECUTE_COMPLETE":
+            layer.change_sets.delete(name)  # traffic has moved again since
+        case "EXECUTE_FAILED" | "OBSOLETE":
+            return None  # it can't be noted; the change set itself carries the weights in any case
+        case _ if found.status == "FAILED":
+            return None
+    return notes
 
 
 def refuse_failed(sight: Sight) -> None:
