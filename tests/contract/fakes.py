@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from cutover.database_ports import Explained
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Declared, Rule, ingress, wanted
 from cutover.domain.environment import Targets
@@ -22,7 +23,6 @@ from cutover.ports import (
     Answer,
     Change,
     ChangeSet,
-    Explained,
     Group,
     Handshake,
     ImageScan,

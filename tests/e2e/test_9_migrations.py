@@ -13,6 +13,8 @@ import pytest
 from cli.execution import Request, start
 from cli.source import upload
 
+pytestmark = pytest.mark.timeout(900)  # two releases, and a third that is stopped
+
 BACKEND = Path(__file__).resolve().parents[2] / "examples" / "backend"
 DOCUMENTS = 2500  # at 10 ms each longer than one call of the function works
 BACKFILL = '''
