@@ -33,7 +33,7 @@ def grade(document):
 
 
 def up(database, progress):
-    progress.transform("evaluations", {}, grade)
+    progress.transform("evaluations", {}, ["grade"], grade)
 
 
 def down(database, progress):
@@ -56,11 +56,11 @@ def unwrap(document):
 
 
 def up(database, progress):
-    progress.transform("users", {}, wrap)
+    progress.transform("users", {}, ["password_hash"], wrap)
 
 
 def down(database, progress):
-    progress.transform("users", {}, unwrap)
+    progress.transform("users", {}, ["password_hash"], unwrap)
 '''
 
 
