@@ -107,12 +107,32 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """The release that is being shifted to: it has `share` per cent of the traffic, or is about to."""
+
+    deployment: str
+    version: str
+    colour: Colour
+    share: int
+
+    @classmethod
+    def read(cls, item: Item) -> Self:
+        return cls(
+            deployment=str(item["deployment"]),
+            version=str(item["version"]),
+            colour=Colour(item["colour"]),
+            share=int(item["share"]),
+        )
+
+
+@dataclass(frozen=True)
 class Live:
     """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
     later one was taken back; previous_* then name the one that failed. `contracted_at`: from then on the
-    schema may lack what the release before needs.
+    schema may lack what the release before needs. `candidate`: while a deployment shifts the traffic in
+    steps, the release that has a share of it on the other colour.
     """
 
     deployment: str
@@ -129,10 +149,11 @@ class Live:
     targets: Targets
     rolled_back: bool = False
     contracted_at: str | None = None
+    candidate: Candidate | None = None
 
     @classmethod
     def read(cls, item: Item) -> Self:
-        previous = item.get("previous_colour")
+        previous, candidate = item.get("previous_colour"), item.get("candidate")
         return cls(
             deployment=str(item["deployment"]),
             version=str(item["version"]),
@@ -148,6 +169,7 @@ class Live:
             targets=Targets.read(item),
             rolled_back=bool(item.get("rolled_back", False)),
             contracted_at=item.get("contracted_at"),
+            candidate=Candidate.read(candidate) if candidate else None,
         )
 
     def item(self) -> dict[str, Any]:
