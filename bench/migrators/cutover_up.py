@@ -5,8 +5,9 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import pymongo
+from pymongo import MongoClient
 
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.migration_files import load_release
@@ -14,11 +15,13 @@ from cutover.adapters.schema_store import SchemaStore
 from cutover.steps.migrations import run
 
 LAMBDA_SECONDS = 870.0
+Client = MongoClient[dict[str, Any]]
 
 
-def migrate(client: "pymongo.MongoClient", own: str, database: str, folder: str, given: str = "") -> None:
+def migrate(client: Client, own: str, database: str, folder: str, given: str = "") -> None:
     """As the state machine does: call it again as long as it says that it isn't done."""
     release, store = load_release(Path(folder)), SchemaStore(client, database)
+    stop = 0.0
     status = "running"
     while status == "running":
         stop = time.monotonic() + LAMBDA_SECONDS
@@ -27,12 +30,12 @@ def migrate(client: "pymongo.MongoClient", own: str, database: str, folder: str,
             store,
             kind="expand",
             deployment=given or own,
-            remaining=lambda stop=stop: stop - time.monotonic(),
+            remaining=lambda: stop - time.monotonic(),
             clock=SystemClock(),
         )["status"]
 
 
-connected: "pymongo.MongoClient" = pymongo.MongoClient(sys.argv[1])
+connected: Client = MongoClient(sys.argv[1])
 connected.admin.command("ping")
 print("ready", flush=True)
 for number, line in enumerate(sys.stdin):
