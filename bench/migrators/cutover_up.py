@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,21 @@ Client = MongoClient[dict[str, Any]]
 def migrate(client: Client, own: str, database: str, folder: str, given: str = "") -> None:
     """As the state machine does: call it again as long as it says that it isn't done."""
     release, store = load_release(Path(folder)), SchemaStore(client, database)
-    stop = 0.0
     status = "running"
     while status == "running":
-        stop = time.monotonic() + LAMBDA_SECONDS
         status = run(
             release,
             store,
             kind="expand",
             deployment=given or own,
-            remaining=lambda: stop - time.monotonic(),
+            remaining=_countdown(LAMBDA_SECONDS),
             clock=SystemClock(),
         )["status"]
+
+
+def _countdown(seconds: float) -> Callable[[], float]:
+    stop = time.monotonic() + seconds
+    return lambda: stop - time.monotonic()
 
 
 connected: Client = MongoClient(sys.argv[1])
