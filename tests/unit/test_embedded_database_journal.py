@@ -69,13 +69,13 @@ def random_command(rng: random.Random) -> Document:
     )
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_another_instance_finds_in_the_directory_what_was_there(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     instance = opened(tmp_path)
     root = add_user(instance, "root", "admin", "s3cret", [{"role": "root", "db": "admin"}]).identifier
     succeeded = 0
-    for _ in range(4):
+    for _ in range(3):
         connection = Connection(1, "127.0.0.1:1", users={"admin": root})
         for _ in range(25):
             reply = commands.run(instance, connection, {**random_command(rng), "$db": "shop"})
@@ -83,4 +83,4 @@ def test_another_instance_finds_in_the_directory_what_was_there(tmp_path: Path, 
         before = contents(instance)
         instance = opened(tmp_path)
         assert contents(instance) == before
-    assert succeeded > 20
+    assert succeeded > 15
