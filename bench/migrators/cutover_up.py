@@ -4,9 +4,11 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pymongo
+from pymongo import MongoClient
 
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.migration_files import load_release
@@ -14,25 +16,30 @@ from cutover.adapters.schema_store import SchemaStore
 from cutover.steps.migrations import run
 
 LAMBDA_SECONDS = 870.0
+Client = MongoClient[dict[str, Any]]
 
 
-def migrate(client: "pymongo.MongoClient", own: str, database: str, folder: str, given: str = "") -> None:
+def migrate(client: Client, own: str, database: str, folder: str, given: str = "") -> None:
     """As the state machine does: call it again as long as it says that it isn't done."""
     release, store = load_release(Path(folder)), SchemaStore(client, database)
     status = "running"
     while status == "running":
-        stop = time.monotonic() + LAMBDA_SECONDS
         status = run(
             release,
             store,
             kind="expand",
             deployment=given or own,
-            remaining=lambda stop=stop: stop - time.monotonic(),
+            remaining=_countdown(LAMBDA_SECONDS),
             clock=SystemClock(),
         )["status"]
 
 
-connected: "pymongo.MongoClient" = pymongo.MongoClient(sys.argv[1])
+def _countdown(seconds: float) -> Callable[[], float]:
+    stop = time.monotonic() + seconds
+    return lambda: stop - time.monotonic()
+
+
+connected: Client = MongoClient(sys.argv[1])
 connected.admin.command("ping")
 print("ready", flush=True)
 for number, line in enumerate(sys.stdin):

@@ -7,7 +7,7 @@ import time
 import pymongo
 from pymongo_migrate.mongo_migrate import MongoMigrate
 
-client = pymongo.MongoClient(sys.argv[1])
+client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(sys.argv[1])
 client.admin.command("ping")
 print("ready", flush=True)
 for line in sys.stdin:

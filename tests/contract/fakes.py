@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from cutover.database_ports import Explained
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Declared, Rule, ingress, wanted
 from cutover.domain.environment import Targets
@@ -21,7 +22,6 @@ from cutover.ports import (
     Alarm,
     Answer,
     Change,
-    Explained,
     Group,
     Handshake,
     ImageScan,

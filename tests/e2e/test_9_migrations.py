@@ -13,6 +13,8 @@ import pytest
 from cli.execution import Request, start
 from cli.source import upload
 
+pytestmark = pytest.mark.timeout(900)  # two releases, and a third that is stopped
+
 BACKEND = Path(__file__).resolve().parents[2] / "examples" / "backend"
 DOCUMENTS = 2500  # at 10 ms each longer than one call of the function works
 BACKFILL = '''
@@ -31,7 +33,7 @@ def grade(document):
 
 
 def up(database, progress):
-    progress.transform("evaluations", {}, grade)
+    progress.transform("evaluations", {}, ["grade"], grade)
 
 
 def down(database, progress):
@@ -54,11 +56,11 @@ def unwrap(document):
 
 
 def up(database, progress):
-    progress.transform("users", {}, wrap)
+    progress.transform("users", {}, ["password_hash"], wrap)
 
 
 def down(database, progress):
-    progress.transform("users", {}, unwrap)
+    progress.transform("users", {}, ["password_hash"], unwrap)
 '''
 
 

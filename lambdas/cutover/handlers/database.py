@@ -18,6 +18,7 @@ from cutover.adapters.control import SecretsStore
 from cutover.adapters.mongo import MongoDatabase, connect
 from cutover.adapters.schema_store import SchemaStore
 from cutover.adapters.trust import database_trust
+from cutover.database_ports import Migrator
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.queries import read_queries
 from cutover.domain.release_files import FOLDER, Files, read_json
@@ -25,7 +26,6 @@ from cutover.handlers.dispatch import dispatch
 from cutover.handlers.migrations import Engine, declared, seed
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
-from cutover.ports import Migrator
 from cutover.steps.check_queries import check_queries
 from cutover.steps.migrate import contracted, migrate, undo
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cutover.database_ports import Database, Migrator
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.passwords import hash_password
-from cutover.ports import Database, Migrator
 
 ACCOUNT, SEED, UNDO = (Subject(number, Persona.RELIABILITY) for number in ("C2a", "C2b", "C2"))
 SMOKE_PASSWORD = "SMOKE_PASSWORD"  # noqa: S105  the name of a secret in the seed, not a secret
