@@ -100,9 +100,11 @@ def _why(change: dict[str, Any]) -> str:
 
 
 def _migrations(migrations: dict[str, Any]) -> Lines:
-    steps = migrations.get("steps") or []
-    yield "migrations", f"{len(steps)} declared" if steps else "none"
-    for step in steps:
+    indexes = migrations["indexes"]
+    yield "migrations", f"{len(indexes)} indexes, in {len(migrations['files'])} files"
+    for index in indexes:
+        yield "", f"  index {index}"
+    for step in migrations.get("steps") or []:
         risk = f", risk {step['risk']}" if step.get("risk") else ""
         yield "", f"  {step['phase']} {step['name']}: {step['what']}{risk}"
     for refused in migrations.get("refused") or []:

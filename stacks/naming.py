@@ -115,6 +115,19 @@ class Names:
         return self.arn("states", f"execution:{self.state_machine}:*")
 
     @property
+    def contraction_executions_arn(self) -> str:
+        return self.arn("states", f"execution:{self.named('contract')}:*")
+
+    @property
+    def contractions(self) -> str:
+        """The group of the one-time schedules that contract a schema after its release's watch."""
+        return self.named("contractions")
+
+    @property
+    def contractions_arn(self) -> str:
+        return self.arn("scheduler", f"schedule/{self.contractions}/*")
+
+    @property
     def release_document(self) -> str:
         return self.document("backend")
 

@@ -14,7 +14,6 @@ from cutover.domain.colours import Weights
 from cutover.domain.declared import Declared, Rule
 from cutover.domain.environment import Targets
 from cutover.domain.health import Target
-from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
 from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.records import Item, Key
@@ -75,6 +74,13 @@ class Executions(Protocol):
 
     def runs(self, arn: str) -> bool: ...
     def stop(self, arn: str, cause: str) -> None: ...
+
+
+class Contractions(Protocol):
+    """The one-time schedules that contract a release's schema when its watch has ended."""
+
+    def cancel(self, deployment: str) -> None:
+        """Does nothing where there is none (any more)."""
 
 
 class TaskTokens(Protocol):
@@ -263,6 +269,11 @@ class Sources(Protocol):
 
     def holds(self, key: str) -> bool: ...
 
+    def folder(self, key: str, name: str) -> Mapping[str, bytes]:
+        """The files directly in a folder of the source, by their names in it; empty where there is none.
+
+        Raises SourceNotFoundError, and SourceChangedError when the source is not what its name says."""
+
     def location(self, key: str) -> str:
         """As CodeBuild takes it: BUCKET/KEY."""
 
@@ -322,45 +333,6 @@ class Network(Protocol):
 class Secrets(Protocol):
     def read(self, name: str) -> Mapping[str, str]:
         """A JSON secret."""
-
-
-class Database(Protocol):
-    """The schema and the accounts of the environment's database."""
-
-    def ensure_user(self, name: str, password: str) -> str:
-        """readWrite on the database and nothing else; returns created or updated."""
-
-    def indexes(self, collection: str) -> Sequence[Index]: ...
-
-    def create_index(self, index: Index) -> None:
-        """In the background. Raises ServiceRefusedError for duplicates under a unique index."""
-
-    def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
-        """By its _id; what is there stays as it is. True if it was inserted."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """How the server would answer a query: the stages of its winning plan, from the outside in."""
-
-    stages: Sequence[str]
-    index: str | None
-
-
-class Queries(Protocol):
-    """The questions which the query check asks."""
-
-    def sample(self, collection: str) -> Mapping[str, Any] | None: ...
-    def explain(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]]
-    ) -> Explained: ...
-
-    def milliseconds(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]], times: int
-    ) -> Sequence[float]: ...
-
-    def connections(self) -> tuple[int, int] | None:
-        """(in use, the most there may be); None when the server does not tell."""
 
 
 @dataclass(frozen=True)

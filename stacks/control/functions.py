@@ -94,7 +94,7 @@ def _journal(names: Names) -> FunctionSpec:
         memory_mb=512,
         statements=[
             _writes(names, "DeleteItem", "Query"),
-            Statement(["states:DescribeExecution"], [names.executions_arn]),
+            Statement(["states:DescribeExecution"], [names.executions_arn, names.contraction_executions_arn]),
             _events(names),
             Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
         ],
@@ -283,12 +283,14 @@ def _rollback(names: Names) -> FunctionSpec:
             _HEALTH,
             _move_traffic(names),
             Statement(["states:StopExecution"], [names.executions_arn]),
+            Statement(["scheduler:DeleteSchedule"], [names.contractions_arn]),
             *_send_command(names),
             _events(names),
             dead_letters(names),
         ],
         environment={
             "RELEASE_DOCUMENT": names.release_document,
+            "CONTRACTION_GROUP": names.contractions,
             "STATE_MACHINE_ARN": names.state_machine_arn,
         },
         layer=False,

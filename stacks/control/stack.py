@@ -11,6 +11,7 @@ from stacks.constructs.function import Code, Function
 from stacks.constructs.policy import Statement
 from stacks.constructs.state_machine import state_machine
 from stacks.control.build import artifacts_bucket, build_project, repository
+from stacks.control.contraction import contraction
 from stacks.control.events import alarm_rule, bus, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
@@ -54,7 +55,7 @@ class ControlStack(cdk.Stack):
         bus(self, names)
 
         published = publish(self, names, templates)
-        asset = code_asset(self, configuration.backend.source)
+        asset = code_asset(self)
         libraries = layer(self, names.named("libraries"))
         code = Code(asset.s3_bucket_name, asset.s3_object_key, libraries.layer_version_arn)
         provisioner = service_role(self, names, configuration, asset.s3_bucket_name)
@@ -64,13 +65,14 @@ class ControlStack(cdk.Stack):
             code,
             Provisioning(published, provisioner.attr_arn),
         )
+        after_the_watch = contraction(self, names, functions)
         machine = state_machine(
             self,
             names,
             "deploy",
             definition=DEFINITION,
-            substitutions=_substitutions(names, functions),
-            statements=_machine_statements(names, functions),
+            substitutions={**_substitutions(names, functions), **after_the_watch.substitutions},
+            statements=[*_machine_statements(names, functions), *after_the_watch.statements(names)],
             purpose="Runs the deployments",
         )
         # E3601 takes a JSONata TimeoutSeconds for an error, and AWS takes it:

@@ -21,11 +21,16 @@ def database_function(
         purpose="Migrates the database and checks its queries",
         timeout_seconds=900,
         memory_mb=512,
-        statements=[Statement(["secretsmanager:GetSecretValue"], secrets)],
+        statements=[
+            Statement(["secretsmanager:GetSecretValue"], secrets),
+            # The release's migrations are in its source.
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
+        ],
         environment={
             "ADMIN_SECRET": names.secret("database-admin"),
             "APPLICATION_SECRET": names.secret("database-application"),
             "SMOKE_SECRET": names.secret("smoke"),
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
             "DATABASE_ENDPOINT": data.database_endpoint,
             "DATABASE_PORT": data.database_port,
             "DATABASE_NAME": configuration.database.name,

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from cutover.domain.environment import Targets
+from tests.contract.migration_kit import Site, site
 from tests.loopback import own_network
 from tests.sandbox.conftest import Emulator, running_emulator
-from tests.sandbox.test_embedded_database import Server, start, stop
+from tests.sandbox.database_kit import Server, given, start, stop
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +25,19 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start(tmp_path_factory.mktemp("database"))
+    """The embedded server, or the one that MONGO_URL names."""
+    server = given() or start(tmp_path_factory.mktemp("database"))
     try:
         yield server
     finally:
         stop(server)
+
+
+@pytest.fixture
+def migrated(database_server: Server) -> Iterator[Site]:
+    """A database of the test's own."""
+    with site(database_server.client) as made:
+        yield made
 
 
 @dataclass(frozen=True)

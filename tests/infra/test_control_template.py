@@ -35,7 +35,7 @@ VARIABLES = {
     "observe": {"DASHBOARD"},
     "swap": set(),
     "drift": {"TEMPLATES"},
-    "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
+    "rollback": {"RELEASE_DOCUMENT", "CONTRACTION_GROUP", "STATE_MACHINE_ARN"},
     "approval": set(),
 }
 IN_ENVIRONMENT = {
@@ -43,12 +43,20 @@ IN_ENVIRONMENT = {
         "ADMIN_SECRET",
         "APPLICATION_SECRET",
         "SMOKE_SECRET",
+        "ARTIFACTS_BUCKET",
         "DATABASE_ENDPOINT",
         "DATABASE_PORT",
         "DATABASE_NAME",
     },
     "probe": {"SMOKE_SECRET", "LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
     "load": {"LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
+}
+
+
+CONTRACTION = {
+    "ContractionMachine": "AWS::StepFunctions::StateMachine",
+    "ContractionGroup": "AWS::Scheduler::ScheduleGroup",
+    "ContractionRole": "AWS::IAM::Role",
 }
 
 
@@ -112,6 +120,9 @@ def test_every_placeholder_of_the_definition_is_filled(each):
         if name in ("DatabaseFunction", "ProbeFunction", "LoadFunction"):
             suffix = name.removesuffix("Function").lower()
             assert value == each.names.function_arn(suffix)
+        elif name.startswith("Contraction"):
+            target = each.control.type_of(value.get("Ref") or value["Fn::GetAtt"][0])
+            assert target == CONTRACTION[name]
         elif name == "BuildProject":
             assert value == each.control.one("AWS::CodeBuild::Project")["Name"]
         else:
@@ -281,6 +292,33 @@ def test_a_launch_of_either_colours_group_starts_the_boot_machine_alone(each):
     (target,) = rule["Targets"]
     assert each.control.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_a_deployment_may_only_schedule_its_own_contraction(each):
+    """It makes schedules in one group, which start one state machine; a rollback deletes them."""
+    names = each.names
+    substitutions = each.control.named(
+        "AWS::StepFunctions::StateMachine", "StateMachineName", names.named("deploy")
+    )["DefinitionSubstitutions"]
+    group = each.control.resources[substitutions["ContractionGroup"]["Ref"]]["Properties"]
+    assert names.contractions_arn.endswith(f":schedule/{group['Name']}/*")
+    role = each.control.resources[substitutions["ContractionRole"]["Fn::GetAtt"][0]]["Properties"]
+    (statement,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["states:StartExecution"]
+    assert statement["Resource"] == [substitutions["ContractionMachine"]]
+    machine = each.control.resources[substitutions["ContractionMachine"]["Ref"]]["Properties"]
+    assert machine["StateMachineName"] == names.named("contract")
+    deployer = each.control.named("AWS::IAM::Role", "RoleName", names.named("deploy-machine"))
+    passed = [
+        s
+        for s in deployer["Policies"][0]["PolicyDocument"]["Statement"]
+        if {"scheduler:CreateSchedule", "iam:PassRole"} & set(s["Action"])
+    ]
+    assert [(s["Action"], s["Resource"]) for s in passed] == [
+        (["scheduler:CreateSchedule"], [names.contractions_arn]),
+        (["iam:PassRole"], [substitutions["ContractionRole"]]),
+    ]
+    assert passed[1]["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
 
 
 def test_the_build_pushes_to_the_environments_repository(staging):

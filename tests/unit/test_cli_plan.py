@@ -56,7 +56,7 @@ def test_people_read_what_changes_why_and_what_a_rollback_would_do(document: dic
         "data: nothing changes",
         "create Door (EC2::SecurityGroupIngress)",
         "change Template (EC2::LaunchTemplate) because of LaunchTemplateData",
-        "index users.x: users{email} unique",
+        "index users{email} unique",
         "version v1 still runs there",
         "unpriced         AWS::LakeFormation::Resource",
         "3 Release    unknown, at most 90 min",
@@ -152,6 +152,14 @@ def test_a_deployment_by_plan_may_destroy_what_the_plan_may(document: dict[str, 
     document["allow_destructive"] = ["Database"]
     request = build_request(environment(), "deploy", plan=document, **NOTHING)
     assert request.document()["allow_destructive"] == ["Database"]
+
+
+def test_a_plan_of_an_image_is_deployed_without_a_build(planner: Planner) -> None:
+    plan = planner.plan(replace(DEPLOYMENT, image=DIGEST))
+    request = build_request(environment(), "deploy", plan=plan, **NOTHING)
+
+    assert plan["source"]["key"] == SOURCE
+    assert (request.image, request.source) == (DIGEST, None)
 
 
 def test_what_is_given_beside_a_plan_goes_over_it(document: dict[str, Any]) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cutover.domain.colours import Weights
-from cutover.domain.records import LOCK
+from cutover.domain.records import LOCK, image_key
 from cutover.handlers import plan
 from cutover.ports import ImageScan
 from tests.contract.fakes import OUTPUTS
 from tests.contract.scenes import DIGEST
-from tests.unit.test_handler_walk import INPUT, MIGRATIONS, House
+from tests.unit.test_handler_walk import FILES, INPUT, SOURCE, House
 
 OTHER = f"sha256:{'3' * 64}"
 PROMOTED = {"environment": "sandbox", "version": "v2", "image": DIGEST}
@@ -25,6 +24,8 @@ Break = Callable[[House], None]
 def house(monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(monkeypatch)
     made.registry.tags["other"] = OTHER
+    for image in (DIGEST, OTHER):
+        made.world.journal.items[image_key(image)] = {"source": SOURCE}
     return made
 
 
@@ -45,9 +46,8 @@ def template(name: str) -> Break:
 
 
 def migration(house: House) -> None:
-    wired = plan.wiring()
-    changed = {**MIGRATIONS, "digest": "n" * 64}
-    wired.declared = replace(wired.declared, migrations=changed)  # type: ignore[misc]
+    wider = FILES["indexes.json"].replace(b"email_unique", b"by_email")
+    plan.wiring().sources.files = {**FILES, "indexes.json": wider}  # type: ignore[attr-defined]
 
 
 def weights(house: House) -> None:

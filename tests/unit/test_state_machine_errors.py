@@ -11,7 +11,8 @@ import pytest
 
 from cutover.domain import errors
 from cutover.domain.errors import TransientError
-from tests.contract.machine import BUILD, DEFINITION, LAMBDA, STATES, WAITING
+from tests.contract.machine import BUILD, DEFINITION, LAMBDA, SCHEDULE, STATES, WAITING
+from tests.unit.test_contraction import CONTRACT
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 STATES_ERRORS = {"States.ALL", "States.Timeout", "States.TaskFailed", "States.Permissions"}
@@ -21,6 +22,18 @@ LAMBDA_ERRORS = {
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
+}
+# A function that ran out of its 15 minutes, by its own name or, where the runtime could not tell, by none:
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+TIMEOUTS = {"Sandbox.Timedout", "Lambda.Unknown", "States.Timeout"}
+# Each call of these goes on where the last one stopped, however that ended.
+SLICED = {"Migrate the database", "Undo the expansion"}
+# https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+SCHEDULER_ERRORS = {
+    "Scheduler.ConflictException",
+    "Scheduler.InternalServerException",
+    "Scheduler.SdkClientException",
+    "Scheduler.ThrottlingException",
 }
 FUNCTIONS = re.compile(r"\$\{(\w+)Function\}")
 EXPIRY = "{% $configuration.approval.expires_minutes * 60 %}"
@@ -50,22 +63,27 @@ def test_every_error_name_is_a_class_of_ours_or_one_of_awss(field: str) -> None:
     names = {name for _, rule in rules(field) for name in rule["ErrorEquals"]}
     ours = {name for name in names if hasattr(errors, name)}
 
-    assert names - ours - LAMBDA_ERRORS <= STATES_ERRORS
+    assert names - ours - LAMBDA_ERRORS - TIMEOUTS - SCHEDULER_ERRORS <= STATES_ERRORS
     assert all(issubclass(getattr(errors, name), Exception) for name in ours)
 
 
 def test_exactly_the_transient_errors_are_tried_again() -> None:
-    for name, rule in rules("Retry"):
-        assert set(rule["ErrorEquals"]) == leaves(TransientError) | LAMBDA_ERRORS, name
+    for name, state in tasks():
+        if state["Resource"] == SCHEDULE:
+            continue
+        retried = [set(rule["ErrorEquals"]) for rule in state.get("Retry", [])]
+        assert retried[:1] in ([leaves(TransientError) | LAMBDA_ERRORS], []), name
+        assert retried[1:] == ([TIMEOUTS] if name in SLICED else []), name
 
 
 def test_every_call_of_a_function_is_tried_again_with_jitter_and_an_end() -> None:
     for name, state in tasks():
         if state["Resource"] == LAMBDA:
-            (rule,) = state["Retry"]
-            assert rule["JitterStrategy"] == "FULL", name
-            assert rule["MaxAttempts"] >= 1, name
-            assert rule["MaxDelaySeconds"] <= 60, name
+            assert state["Retry"], name
+            for rule in state["Retry"]:
+                assert rule["JitterStrategy"] == "FULL", name
+                assert rule["MaxAttempts"] >= 1, name
+                assert rule["MaxDelaySeconds"] <= 60, name
 
 
 def test_every_task_ends_in_time_and_every_failure_is_caught() -> None:
@@ -77,16 +95,24 @@ def test_every_task_ends_in_time_and_every_failure_is_caught() -> None:
 
 
 def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
-    """Only the first task may end without; the ones of the failure's own path go on to its end."""
+    """Only the first task may end without; the ones of the failure's own path go on to its end. A migration's
+    failure is undone first, and closes its phase by a gate that says what it was."""
     own_way = {
         "Take the lock": "Refused",
+        "Ask the live release": "Undo the expansion",
+        "Undo the expansion": "Conclude phase 2",
+        # What is not contracted now is so after the next release: no reason to take this one back.
+        "Schedule the contraction": "Start the watch",
         "Roll back": "Discard what was not executed",
         "Discard what was not executed": "Conclude the failure",
         "Conclude the failure": "Failed",
     }
     for name, state in tasks():
         for catch in state["Catch"]:
-            assert catch["Next"] == own_way.get(name, "Roll back"), name
+            if name == "Migrate the database" and catch["ErrorEquals"] == ["States.ALL"]:
+                assert catch["Next"] == "Undo the expansion"
+            else:
+                assert catch["Next"] == own_way.get(name, "Roll back"), name
             # What could not be discarded is no other failure; the next deployment clears it away.
             if name not in ("Take the lock", "Discard what was not executed"):
                 assert "Assign" in catch, name
@@ -107,10 +133,15 @@ BY_COMMAND = {"drift": {"look"}}
 
 
 def test_every_action_of_a_payload_is_handled() -> None:
-    # Asked for by the machine that brings a release to new instances: see test_step_boot.py.
+    # Asked for by the other machines: see test_step_boot.py and test_contraction.py.
     handled: dict[str, set[str]] = {"release": {"boot", "booted"}}
+    for state in CONTRACT["States"].values():
+        if state["Type"] == "Task":
+            found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])
+            assert found
+            handled.setdefault(found[1].lower(), set()).add(state["Arguments"]["Payload"]["action"])
     for name, state in tasks():
-        if state["Resource"] == BUILD:
+        if state["Resource"] in (BUILD, SCHEDULE):
             continue
         assert state["Resource"] in (LAMBDA, WAITING), name
         found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])

@@ -20,7 +20,7 @@ from cutover.domain.errors import (
     SourceNotFoundError,
 )
 from cutover.domain.prices import NO_PRICES, PriceTable
-from cutover.domain.records import Deployment, deployment_key, history_key
+from cutover.domain.records import Deployment, deployment_key, history_key, image_key
 from cutover.ports import Finding, ImageScan
 from cutover.steps.plan import Declared, make_plan
 from tests.contract.fakes import (
@@ -36,6 +36,7 @@ from tests.contract.scenes import DEPLOYMENT, DIGEST, V1, live
 
 SOURCE, OTHER = f"sources/{'a' * 64}.zip", f"sources/{'c' * 64}.zip"
 OTHER_IMAGE = f"sha256:{'3' * 64}"
+INDEXES = b'{"users": [{"name": "email_unique", "keys": [["email", 1]], "unique": true}]}'
 BIGGER = {
     "action": "Modify",
     "logical_id": "Template",
@@ -62,10 +63,6 @@ PRICES = PriceTable.read(
         },
     }
 )
-MIGRATIONS = {
-    "digest": "m1",
-    "steps": [{"phase": "index", "name": "users.x", "what": "users{email} unique"}],
-}
 ADD_VPC = {**DOOR, "logical_id": "New", "type": "AWS::EC2::VPC", "properties": [], "destructive": None}
 
 
@@ -80,7 +77,10 @@ class Planner:
         self.configuration: dict[str, Any] = {"window": {"enforced": False}, "watch": {"bake_seconds": 30}}
         self.changes: dict[str, list[dict[str, Any]]] = {}
         self.unmade: set[str] = set()
-        self.declared = Declared(MIGRATIONS, "code.zip", "layer:1", PRICES)
+        self.declared = Declared("code.zip", "layer:1", PRICES)
+        self.sources = FakeSources(SOURCE, OTHER, files={"indexes.json": INDEXES})
+        for image in (DIGEST, OTHER_IMAGE):
+            self.journal.items[image_key(image)] = {"source": SOURCE}
         self.plans = FakePlans()
         self.registry = FakeRegistry(v1=DIGEST, other=OTHER_IMAGE)
 
@@ -100,7 +100,7 @@ class Planner:
             layers=self.formation.layers,
             templates=self.formation,
             registry=self.registry,
-            sources=FakeSources(SOURCE, OTHER),
+            sources=self.sources,
             plans=self.plans,
             clock=self.clock,
         )
@@ -142,7 +142,8 @@ def test_a_plan_says_where_traffic_is_and_goes() -> None:
     image = plan["image"]
     assert (image["digest"], image["tag"], image["repository"]) == (None, "d2", FakeRegistry.uri)
     assert plan["source"]["location"] == f"artifacts/{SOURCE}"
-    assert plan["migrations"] == MIGRATIONS
+    assert plan["migrations"]["indexes"] == ["users{email} unique"]
+    assert list(plan["migrations"]["files"]) == ["indexes.json"]
     assert [phase["budget_minutes"] for phase in plan["phases"]] == [60, 45, 90, 30, 45, 60, 45]
     assert len(plan["sha256"]) == 64
 
@@ -382,7 +383,7 @@ def other_code(planner: Planner) -> None:
 
 
 def other_migrations(planner: Planner) -> None:
-    planner.declared = replace(planner.declared, migrations={**MIGRATIONS, "digest": "m2"})
+    planner.sources.files = {"indexes.json": INDEXES.replace(b"email_unique", b"by_email")}
 
 
 def other_weights(planner: Planner) -> None:
@@ -410,7 +411,7 @@ def other_configuration(planner: Planner) -> None:
             for name in TEMPLATES
         ),
         (other_code, ["code"], "code (functions): code.zip → other.zip"),
-        (other_migrations, ["migrations"], "migrations (digest): m1 → m2"),
+        (other_migrations, ["migrations"], "migrations: digest "),
         (
             other_weights,
             ["weights backend"],
@@ -420,7 +421,7 @@ def other_configuration(planner: Planner) -> None:
         (other_release, ["live release"], "live release (version): v1 → v1b"),
         (other_configuration, ["configuration"], "configuration (watch.bake_seconds): 30 → 31"),
         (replace(DEPLOYMENT, image=OTHER_IMAGE), ["image"], f"image (digest): {DIGEST[:50]}"),
-        (replace(DEPLOYMENT, source=SOURCE), ["image", "source"], "source: nothing → key sources/"),
+        (replace(DEPLOYMENT, source=OTHER), ["image", "source"], "source: key sources/"),
         (replace(DEPLOYMENT, image=DIGEST, version="v3"), ["version"], "version: v2 → v3"),
         (
             replace(DEPLOYMENT, image=DIGEST, settings={"LOG_LEVEL": "DEBUG"}),

@@ -79,7 +79,11 @@ def foreseen(wanted: Template, live: Template | None) -> Iterator[Change]:
 
 def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     before, after = old.get("Properties") or {}, new.get("Properties") or {}
-    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return sorted(
+        name
+        for name in {*before, *after}
+        if (name in before, before.get(name)) != (name in after, after.get(name))
+    )
 
 
 def _change(action: str, logical_id: str, kind: str, properties: Iterable[str] = ()) -> Change:

@@ -116,4 +116,10 @@ def _settled_release(situation: Situation, live: Live) -> Decision | None:
             pass
         case _ as unknown:
             assert_never(unknown)
+    if live.contracted_at is not None:
+        return Decision(
+            Action.REFUSE,
+            f"since {live.contracted_at} the schema may lack what version {live.previous_version} needs; "
+            "go forward: deploy a version that mends it",
+        )
     return None

@@ -21,7 +21,6 @@ from cutover.domain.prices import NO_PRICES, PriceTable
 from cutover.domain.records import Deployment
 from cutover.domain.templates import read_templates
 from cutover.handlers.dispatch import dispatch
-from cutover.handlers.migrations import declared_migrations
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.ports import Layer
@@ -60,7 +59,6 @@ def wiring() -> Wiring:
     templates = read_templates(variables.templates)
     return Wiring(
         Declared(
-            migrations=declared_migrations(),
             code=variables.code_key,
             libraries=variables.layer_arn,
             prices=price_table(os.environ.get("AWS_REGION", "")),

@@ -15,7 +15,7 @@ from typing import Any
 
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
-from cutover.adapters.control import EventBus, StateMachineExecutions
+from cutover.adapters.control import EventBus, ScheduledContractions, StateMachineExecutions
 from cutover.adapters.fleet import SystemsManagerCommands
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
@@ -33,6 +33,7 @@ logger.setLevel(logging.INFO)
 @dataclass(frozen=True, kw_only=True)
 class Variables(Journalling):
     release_document: str
+    contraction_group: str
 
 
 class Wiring:
@@ -61,6 +62,10 @@ class Wiring:
     @cached_property
     def commands(self) -> SystemsManagerCommands:
         return SystemsManagerCommands(client("ssm"))
+
+    @cached_property
+    def contractions(self) -> ScheduledContractions:
+        return ScheduledContractions(client("scheduler"), self.variables.contraction_group)
 
     @cached_property
     def events(self) -> EventBus:

@@ -24,7 +24,16 @@ from cutover.domain.records import (
 )
 from cutover.domain.rollback import Trigger
 from cutover.domain.times import text
-from cutover.ports import Change, Clock, Events, Executions, Journal, LoadBalancer, RunCommand
+from cutover.ports import (
+    Change,
+    Clock,
+    Contractions,
+    Events,
+    Executions,
+    Journal,
+    LoadBalancer,
+    RunCommand,
+)
 from cutover.steps.records import unlocking
 from cutover.steps.release import release_parameters
 from cutover.steps.swap import aim
@@ -44,6 +53,8 @@ class World(Protocol):
     def executions(self) -> Executions: ...
     @property
     def commands(self) -> RunCommand: ...
+    @property
+    def contractions(self) -> Contractions: ...
     @property
     def events(self) -> Events: ...
     @property
@@ -93,6 +104,9 @@ def clean_up(
     elif about.record is None and about.deployment:
         about = _with_record(about, about.deployment, problems, world)
     attempt("write the record", problems, lambda: _record(about, told, world))
+    if about.deployment is not None:
+        name = about.deployment
+        attempt("cancel the contraction", problems, lambda: world.contractions.cancel(name))
     if about.trigger is not Trigger.DEPLOYMENT:
         # Even another deployment's execution stops: its plan took the colour for idle that is live now.
         _stop_execution(about, lock, problems, world)

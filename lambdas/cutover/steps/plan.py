@@ -16,7 +16,6 @@ from cutover.domain.errors import (
     OutsideWindowError,
     PlanChangedError,
     PlanNotFoundError,
-    SourceNotFoundError,
 )
 from cutover.domain.plan import differences, fingerprint, phases, rollback_of, sealed
 from cutover.domain.prices import PriceTable
@@ -27,6 +26,7 @@ from cutover.ports import Clock, Journal, Layer, LoadBalancer, Plans, Registry, 
 from cutover.steps.layers import service_outputs
 from cutover.steps.live_weights import live_weights
 from cutover.steps.records import read_live
+from cutover.steps.release_source import declared_migrations, source_of
 from cutover.steps.scan import outlook
 
 # How far back expectations are looked for, and how many deployments they rest on.
@@ -36,10 +36,8 @@ RELEASE_PHASE = 3
 
 @dataclass(frozen=True)
 class Declared:
-    """What is packed with the function. `migrations` goes into the plan as it is: `digest`, `steps` for
-    people, and what depends on the moment under `estimate`."""
+    """What is packed with the function: the functions' own code, and the price table of the region."""
 
-    migrations: Mapping[str, Any]
     code: str
     libraries: str
     prices: PriceTable
@@ -67,7 +65,8 @@ def make_plan(
     to a plan PlanNotFoundError, or PlanChangedError naming every input that is not what was planned.
     """
     window = _window(deployment, configuration, clock)
-    image, source = _image(deployment, registry), _source(deployment, sources)
+    image = _image(deployment, registry)
+    source = source_of(deployment, journal=journal, sources=sources)
     live = read_live(journal)
     weights = live_weights(service_outputs(layers), balancer)
     colours = _colours(weights["backend"], live)
@@ -99,7 +98,7 @@ def make_plan(
             "code": {"functions": declared.code, "libraries": declared.libraries},
             "change_sets": changes,
             "security_groups": security_group_changes(changes),
-            "migrations": dict(declared.migrations),
+            "migrations": declared_migrations(source["key"], sources=sources),
             "cost": {
                 **compare(bodies, running, declared.prices),
                 "per_deployment": per_deployment(
@@ -192,15 +191,6 @@ def _image(deployment: Deployment, registry: Registry) -> dict[str, Any]:
         "repository": registry.uri,
         "scan": outlook(deployment.image, registry),
     }
-
-
-def _source(deployment: Deployment, sources: Sources) -> dict[str, Any] | None:
-    if not deployment.source:
-        return None
-    location = sources.location(deployment.source)
-    if not sources.holds(deployment.source):
-        raise SourceNotFoundError(f"source: there is no s3://{location}; upload it, as `cutover deploy` does")
-    return {"key": deployment.source, "location": location}
 
 
 def _colours(weights: Weights, live: Live | None) -> ColourPlan:
