@@ -8,8 +8,8 @@ import pytest
 
 from cutover.domain.declared import Rule
 from cutover.domain.records import LOCK
-from tests.contract.scenes import DIGEST, V1
-from tests.unit.test_handler_walk import House
+from tests.contract.scenes import V1
+from tests.unit.test_handler_walk import SOURCE, House
 
 
 @pytest.fixture
@@ -78,8 +78,12 @@ def test_a_look_waits_for_no_deployment(house: House) -> None:
     assert house.walk.run(LOOK)[1]["Error"] == "LockHeldError"
 
 
-@pytest.mark.parametrize(("image", "ends"), [(DIGEST, "SUCCEEDED"), (V1.image, "VERIFIED")])
-def test_the_night_deploys_what_is_pending_and_else_looks(house: House, image: str, ends: str) -> None:
-    status, _ = house.walk.run({"environment": "sandbox", "version": "v2", "mode": "nightly", "image": image})
+@pytest.mark.parametrize(
+    ("release", "ends"), [({"source": SOURCE}, "SUCCEEDED"), ({"image": V1.image}, "VERIFIED")]
+)
+def test_the_night_deploys_what_is_pending_and_else_looks(
+    house: House, release: dict[str, str], ends: str
+) -> None:
+    status, _ = house.walk.run({"environment": "sandbox", "version": "v2", "mode": "nightly", **release})
 
     assert (status, house.record["status"]) == ("SUCCEEDED", ends)
