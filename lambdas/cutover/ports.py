@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from cutover.domain.colours import Weights
-from cutover.domain.declared import Declared, Rule
-from cutover.domain.environment import Targets
-from cutover.domain.health import Target
-from cutover.domain.indexes import Index
-from cutover.domain.lock import Lock
-from cutover.domain.records import Item, Key
+if TYPE_CHECKING:  # the rollback function waits for none of them
+    from cutover.domain.colours import Weights
+    from cutover.domain.declared import Declared, Rule
+    from cutover.domain.environment import Targets
+    from cutover.domain.health import Target
+    from cutover.domain.indexes import Index
+    from cutover.domain.lock import Lock
+    from cutover.domain.records import Item, Key
 
 
 class Clock(Protocol):
@@ -71,6 +72,7 @@ class Executions(Protocol):
     """Executions of the state machine, by ARN."""
 
     def runs(self, arn: str) -> bool: ...
+    def running(self) -> Sequence[str]: ...
     def stop(self, arn: str, cause: str) -> None: ...
 
 

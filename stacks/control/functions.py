@@ -257,7 +257,8 @@ def _rollback(names: Names) -> FunctionSpec:
     return FunctionSpec(
         name="rollback",
         purpose="Moves the traffic back",
-        timeout_seconds=60,
+        # It may have to wait for the previous containers to come up again (cutover.steps.roll_back).
+        timeout_seconds=90,
         # Memory buys CPU, up to a whole one at 1769 MB, and so a shorter cold start, which is part of every
         # rollback. For the same reason it has no layer and no tracing.
         memory_mb=1769,
@@ -266,6 +267,7 @@ def _rollback(names: Names) -> FunctionSpec:
             _HEALTH,
             _move_traffic(names),
             Statement(["states:StopExecution"], [names.executions_arn]),
+            Statement(["states:ListExecutions"], [names.state_machine_arn]),
             *_send_command(names),
             _events(names),
             dead_letters(names),

@@ -366,14 +366,17 @@ class FakeEvents:
 
 class FakeExecutions:
     def __init__(self, *running: str) -> None:
-        self.running = set(running)
+        self.under_way = set(running)
         self.stopped: list[tuple[str, str]] = []
 
     def runs(self, arn: str) -> bool:
-        return arn in self.running
+        return arn in self.under_way
+
+    def running(self) -> Sequence[str]:
+        return sorted(self.under_way)
 
     def stop(self, arn: str, cause: str) -> None:
-        self.running.discard(arn)
+        self.under_way.discard(arn)
         self.stopped.append((arn, cause))
 
 

@@ -139,7 +139,7 @@ class House:
                 "Approval": approval,
             }.items()
         }
-        self.executions.running.add(f"arn:{name}")
+        self.executions.under_way.add(f"arn:{name}")
         return Walk(
             functions,
             self.world.clock,
@@ -305,7 +305,7 @@ def test_a_mistake_in_the_input_is_the_executions_cause(house: House) -> None:
 
 def test_a_second_deployment_is_refused_and_changes_nothing(house: House) -> None:
     house.world.journal.items[LOCK] = {"holder": "d1", "fence": 1, "since": "noon", "execution_arn": "arn:d1"}
-    house.executions.running.add("arn:d1")
+    house.executions.under_way.add("arn:d1")
     status, output = house.walk.run(INPUT)
 
     assert (status, output["Error"]) == ("FAILED", "LockHeldError")
@@ -430,7 +430,8 @@ def test_an_alarm_during_the_bake_takes_it_back_and_the_deployment_says_so(house
     def alarming() -> None:
         advance()
         if house.walk.visited[-1] == "Bake":
-            roll_back_on_alarm(read_alarm_event(alarm_event()), "sandbox", house.world)
+            event = alarm_event(at=house.world.clock.now().isoformat())
+            roll_back_on_alarm(read_alarm_event(event), "sandbox", house.world)
 
     house.walk._on_wait = alarming
     status, output = house.walk.run(INPUT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
@@ -17,7 +17,9 @@ from cutover.adapters.aws import aws_errors, code
 from cutover.domain.errors import ConflictError, LockLostError, ThrottledError
 from cutover.domain.lock import Lock
 from cutover.domain.records import LOCK, Item, Key
-from cutover.ports import Change
+
+if TYPE_CHECKING:
+    from cutover.ports import Change
 
 _FAILED = "ConditionalCheckFailed"
 _OPERATIONS = {"put": "Put", "update": "Update", "check": "ConditionCheck"}

@@ -1,23 +1,22 @@
 """The rollback function: an alarm's event, the deployment's own failure, or a person's command.
 
-Nothing is imported here that the way to the listener does not need: boto3 and the standard library. Clients
-for what comes afterwards are made afterwards.
+Nothing is imported here that the way to the listener does not need: boto3 and the standard library. The
+client for the listener is made while the function starts, the journal's while the listener is being read,
+those for what comes afterwards then.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
-from cutover.adapters.control import EventBus, StateMachineExecutions
-from cutover.adapters.fleet import SystemsManagerCommands
-from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.alarms import read_alarm_event
 from cutover.domain.errors import CutoverError, InvalidInputError
@@ -26,6 +25,11 @@ from cutover.domain.rollback import Trigger
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, roll_back_on_alarm
 
+if TYPE_CHECKING:
+    from cutover.adapters.control import EventBus, StateMachineExecutions
+    from cutover.adapters.fleet import SystemsManagerCommands
+    from cutover.adapters.journal import DynamoJournal
+
 logger = logging.getLogger()
 logger.setLevel(logging.INFO)
 
@@ -33,6 +37,7 @@ logger.setLevel(logging.INFO)
 @dataclass(frozen=True, kw_only=True)
 class Variables(Journalling):
     release_document: str
+    state_machine_arn: str
 
 
 class Wiring:
@@ -48,6 +53,8 @@ class Wiring:
 
     @cached_property
     def journal(self) -> DynamoJournal:
+        from cutover.adapters.journal import DynamoJournal  # noqa: PLC0415  while the listener is read
+
         return DynamoJournal(client("dynamodb"), self.variables.journal_table)
 
     @cached_property
@@ -56,22 +63,27 @@ class Wiring:
 
     @cached_property
     def executions(self) -> StateMachineExecutions:
-        return StateMachineExecutions(client("stepfunctions"))
+        from cutover.adapters.control import StateMachineExecutions  # noqa: PLC0415  needed afterwards
+
+        return StateMachineExecutions(client("stepfunctions"), self.variables.state_machine_arn)
 
     @cached_property
     def commands(self) -> SystemsManagerCommands:
+        from cutover.adapters.fleet import SystemsManagerCommands  # noqa: PLC0415  needed afterwards
+
         return SystemsManagerCommands(client("ssm"))
 
     @cached_property
     def events(self) -> EventBus:
+        from cutover.adapters.control import EventBus  # noqa: PLC0415  needed afterwards
+
         return EventBus(client("events"), self.variables.event_bus, self.variables.cutover_environment)
 
 
 @cache
 def wiring() -> Wiring:
     wired = Wiring(read_variables(Variables))
-    # While the function starts, before an event is there: the two clients on the way to the listener.
-    _ = wired.balancer, wired.journal
+    _ = wired.balancer
     return wired
 
 
@@ -92,12 +104,21 @@ def _roll_back(event: Mapping[str, Any]) -> dict[str, Any]:
     if source == "aws.cloudwatch":
         return roll_back_on_alarm(read_alarm_event(event), environment, wired)
     if source == Trigger.DEPLOYMENT:
-        return roll_back_deployment(Deployment.read(event["deployment"]), event.get("failure") or {}, wired)
+        return roll_back_deployment(_deployment(event), event.get("failure") or {}, wired)
     if source == Trigger.PERSON:
         return roll_back_by_hand(
             _text(event, "reason"), _text(event, "by"), _text(event, "environment"), environment, wired
         )
     raise InvalidInputError(f"source: {source!r} is not known; wanted an alarm's event, deployment or manual")
+
+
+def _deployment(event: Mapping[str, Any]) -> Deployment:
+    try:
+        return Deployment.read(event["deployment"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"deployment: {event.get('deployment')!r} is not whole ({error}); the state machine has it so"
+        ) from error
 
 
 def _text(event: Mapping[str, Any], field: str) -> str:
@@ -111,3 +132,9 @@ def _text(event: Mapping[str, Any], field: str) -> str:
 
 def _log(message: str, **about: Any) -> None:
     logger.info(json.dumps({"message": message, "service": "rollback", **about}, default=str))
+
+
+# Only Lambda sets it, and there whatever is done before the first event is done before it is waited for.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    wiring()
