@@ -60,15 +60,16 @@ unit: install
 infra: install
 	$(BIN)/pytest -q tests/infra
 
+# They wait more than they compute: three at once fill two cores.
 sandbox-tests: install
-	$(BIN)/pytest -q tests/contract tests/sandbox
+	$(BIN)/pytest -q tests/contract tests/sandbox -n 3 --dist loadfile
 
 e2e: install
 	$(BIN)/pytest -q tests/e2e
 
 test: check
 	$(BIN)/pytest tests/unit tests/properties tests/infra -n 2 -q
-	$(BIN)/pytest tests/contract tests/sandbox -q
+	$(BIN)/pytest tests/contract tests/sandbox -n 3 --dist loadfile -q
 	$(BIN)/pytest tests/e2e -q
 	$(BIN)/pytest tests/demo -q
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from cutover.domain.environment import Targets
+from tests.loopback import own_network
 from tests.sandbox.conftest import Emulator, running_emulator
 from tests.sandbox.test_embedded_database import Server, start, stop
 
@@ -42,8 +42,7 @@ class Balancer:
 @pytest.fixture(scope="session")
 def balancer(aws: Emulator) -> Balancer:
     elb, ec2 = aws.client("elbv2"), aws.client("ec2")
-    # Tests that run at the same time must not share addresses.
-    network = f"127.{random.randint(20, 250)}"
+    network = own_network()
     vpc = ec2.create_vpc(CidrBlock=f"{network}.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from botocore.config import Config
 
 from sandbox import processes
 from sandbox.settings import SandboxSettings
+from tests.loopback import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # These start real proxies, databases and instances; the tests that want them start an emulator of their own.
@@ -113,12 +113,6 @@ class Emulator:
                 pytest.fail(f"{what} was not seen within {seconds} s; last answer: {found!r}")
             time.sleep(0.05)
         return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import Any
+
+from tests.loopback import own_network
 
 ENDED = ("Success", "Failed", "Cancelled", "TimedOut")
 
@@ -16,8 +17,7 @@ class Fleet:
         self.emulator = emulator
         self.ec2, self.ssm = emulator.client("ec2"), emulator.client("ssm")
         self.scaling, self.iam = emulator.client("autoscaling"), emulator.client("iam")
-        # An octet of its own, so that fleets of tests that run at the same time do not share addresses.
-        self.network = f"127.{random.randint(20, 250)}"
+        self.network = own_network()
         vpc = self.ec2.create_vpc(CidrBlock=f"{self.network}.0.0/16")["Vpc"]["VpcId"]
         self.subnets = [
             self.ec2.create_subnet(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,7 @@ from botocore.config import Config
 
 from sandbox import processes
 from sandbox.settings import SandboxSettings
+from tests.loopback import free_port, own_network
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
@@ -33,8 +32,7 @@ class Sandbox:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.port = free_port()
-        # Tests that run at the same time must not share addresses.
-        self.network = f"127.{random.randint(20, 250)}"
+        self.network = own_network()
 
     @property
     def settings(self) -> SandboxSettings:
@@ -108,12 +106,6 @@ class Sandbox:
     def log(self, name: str) -> str:
         path = self.root / "logs" / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(find: Callable[[], Found], *, seconds: float = 30, what: str = "the condition") -> Found:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sandbox.sandbox_kit import Sandbox, free_port, running_sandbox, wait_for
+from tests.loopback import free_port
+from tests.sandbox.sandbox_kit import Sandbox, running_sandbox, wait_for
 
 POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 

@@ -33,7 +33,8 @@ from sandbox.balancer.model import (
 )
 from sandbox.balancer.proxy import Proxy
 from sandbox.pki import Authority
-from tests.sandbox.sandbox_kit import free_port, wait_for
+from tests.loopback import free_port
+from tests.sandbox.sandbox_kit import wait_for
 
 HOST = "127.0.0.1"
 CHECK = HealthCheck(

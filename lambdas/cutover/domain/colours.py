@@ -29,7 +29,12 @@ class Weights:
 
     @classmethod
     def all_on(cls, colour: Colour) -> Weights:
-        return cls(100, 0) if colour is Colour.BLUE else cls(0, 100)
+        return cls.shared(colour, 100)
+
+    @classmethod
+    def shared(cls, colour: Colour, share: int) -> Weights:
+        """`share` per cent on the colour, the rest on the other."""
+        return cls(share, 100 - share) if colour is Colour.BLUE else cls(100 - share, share)
 
     def of(self, colour: Colour) -> int:
         return self.blue if colour is Colour.BLUE else self.green

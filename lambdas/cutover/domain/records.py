@@ -102,11 +102,31 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """The release that is being shifted to: it has `share` per cent of the traffic, or is about to."""
+
+    deployment: str
+    version: str
+    colour: Colour
+    share: int
+
+    @classmethod
+    def read(cls, item: Item) -> Self:
+        return cls(
+            deployment=str(item["deployment"]),
+            version=str(item["version"]),
+            colour=Colour(item["colour"]),
+            share=int(item["share"]),
+        )
+
+
+@dataclass(frozen=True)
 class Live:
     """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
-    later one was taken back; previous_* then name the one that failed.
+    later one was taken back; previous_* then name the one that failed. `candidate`: while a deployment shifts
+    the traffic in steps, the release that has a share of it on the other colour.
     """
 
     deployment: str
@@ -122,10 +142,11 @@ class Live:
     healthy_share: float
     targets: Targets
     rolled_back: bool = False
+    candidate: Candidate | None = None
 
     @classmethod
     def read(cls, item: Item) -> Self:
-        previous = item.get("previous_colour")
+        previous, candidate = item.get("previous_colour"), item.get("candidate")
         return cls(
             deployment=str(item["deployment"]),
             version=str(item["version"]),
@@ -140,6 +161,7 @@ class Live:
             healthy_share=float(item.get("healthy_share", 0.5)),
             targets=Targets.read(item),
             rolled_back=bool(item.get("rolled_back", False)),
+            candidate=Candidate.read(candidate) if candidate else None,
         )
 
     def item(self) -> dict[str, Any]:
