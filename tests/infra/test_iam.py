@@ -126,6 +126,7 @@ RIGHTS = {
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeTargetHealth",
         "elasticloadbalancing:ModifyListener",
+        "states:ListExecutions",
         "states:StopExecution",
         "ssm:SendCommand",
         "events:PutEvents",

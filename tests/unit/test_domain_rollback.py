@@ -10,7 +10,7 @@ import pytest
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.environment import Targets
 from cutover.domain.health import Health
-from cutover.domain.records import Live
+from cutover.domain.records import Candidate, Live
 from cutover.domain.rollback import Action, Situation, Trigger, decide
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -71,6 +71,56 @@ def test_weights_that_no_deployment_has_set_stay(weights: Weights, trigger: Trig
 
     assert decision.action is Action.REFUSE
     assert str(weights) in decision.reason
+
+
+# d3 is being tried on green with up to a tenth of the traffic; d2 is live on blue.
+SHIFTING = replace(
+    ALARM,
+    live=replace(LIVE, colour=Colour.BLUE, candidate=Candidate("d3", "v3", Colour.GREEN, 10)),
+    weights=Weights(90, 10),
+    standing="d2",
+)
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+@pytest.mark.parametrize("weights", [Weights(90, 10), Weights(95, 5), Weights(0, 100)])
+def test_a_release_that_is_being_tried_goes_back_to_the_live_one(trigger: Trigger, weights: Weights) -> None:
+    decision = decide(replace(SHIFTING, trigger=trigger, weights=weights))
+
+    assert (decision.action, decision.to) == (Action.GO, Colour.BLUE)
+
+
+def test_also_when_the_live_one_is_live_by_a_rollback_or_the_first() -> None:
+    assert SHIFTING.live
+    for live in (
+        replace(SHIFTING.live, rolled_back=True),
+        replace(SHIFTING.live, previous_deployment=None, previous_colour=None),
+    ):
+        assert decide(replace(SHIFTING, live=live)).action is Action.GO
+
+
+def test_a_split_that_fits_no_candidate_stays() -> None:
+    assert decide(replace(SHIFTING, weights=Weights(50, 50))).action is Action.REFUSE
+
+
+def test_a_candidate_whose_share_has_not_come_yet_is_taken_back_all_the_same() -> None:
+    decision = decide(replace(SHIFTING, weights=Weights(100, 0)))
+
+    assert (decision.action, decision.to) == (Action.SETTLE, Colour.BLUE)
+
+
+def test_the_live_colour_never_fails_over_to_the_one_that_is_being_tried() -> None:
+    decision = decide(replace(SHIFTING, failing=Colour.BLUE, standing="d3"))
+
+    assert decision.action is Action.REFUSE
+
+
+def test_without_the_journal_the_smaller_part_of_a_split_goes_back_and_the_larger_stays() -> None:
+    blind = replace(SHIFTING, live=None, journal_readable=False)
+
+    assert decide(blind).action is Action.GO
+    assert decide(replace(blind, failing=Colour.BLUE)).action is Action.REFUSE
+    assert decide(replace(blind, weights=Weights(50, 50))).action is Action.REFUSE
 
 
 def test_a_listener_that_was_edited_by_hand_stays() -> None:

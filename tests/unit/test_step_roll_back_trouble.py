@@ -17,7 +17,7 @@ from cutover.domain.errors import (
     NotReachableError,
 )
 from cutover.domain.health import Target
-from cutover.domain.records import LIVE, LOCK, Live, colour_key, deployment_key
+from cutover.domain.records import LIVE, LOCK, Candidate, Live, colour_key, deployment_key
 from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, roll_back_on_alarm
 from cutover.steps.swap import swap
 from tests.contract.fakes import BLUE, GREEN, TARGETS, FakeWorld
@@ -281,6 +281,28 @@ def test_a_failed_deployment_does_not_stop_a_colour_that_carries_traffic() -> No
 
     assert "may carry traffic" in answer["reason"]
     assert world.commands.sent == []
+
+
+@pytest.mark.parametrize("by", ["alarm", "person", "deployment"])
+def test_a_release_that_is_being_tried_is_taken_back_and_the_live_one_stays(by: str) -> None:
+    world = FakeWorld()
+    locked(world.journal, **released())
+    live(world.journal, replace(V1, candidate=Candidate("d2", "v2", Colour.GREEN, 10)))
+    world.balancer.of["listener"] = Weights(90, 10)
+    for colour in Colour:
+        world.balancer.populate(colour, healthy=6)
+    answer = {
+        "alarm": lambda: on_alarm(world),
+        "person": lambda: roll_back_by_hand("why", "kim", "sandbox", "sandbox", world),
+        "deployment": lambda: roll_back_deployment(DEPLOYMENT, FAILURE, world),
+    }[by]()
+
+    assert (answer["action"], moves(world)) == ("rolled_back", [BLUE])
+    now = Live.read(world.journal.items[LIVE])
+    assert (now.deployment, now.rolled_back, now.candidate) == ("d1", False, None)
+    assert world.journal.items[deployment_key("d2")]["status"] == "ROLLED_BACK"
+    assert world.commands.sent[0][2]["Action"] == "stop"
+    assert world.journal.items[LOCK]["holder"] == ("d2" if by == "deployment" else None)
 
 
 def test_a_draining_target_is_not_started_again() -> None:

@@ -89,13 +89,30 @@ def _listener(situation: Situation) -> Decision | None:
             f"{situation.edited}: no deployment did that, so it stays; put the listener back on one colour",
         )
     weights = situation.weights
-    if weights is not None and weights.only is None:
-        return Decision(
-            Action.REFUSE,
-            f"the listener has the weights {weights}, and no deployment set those, so it stays; "
-            "put it back on one colour",
-        )
-    return None
+    if weights is None or weights.only is not None or _shifting(situation, weights):
+        return None
+    return Decision(
+        Action.REFUSE,
+        f"the listener has the weights {weights}, and no deployment set those, so it stays; "
+        "put it back on one colour",
+    )
+
+
+def _shifting(situation: Situation, weights: Weights) -> bool:
+    """Whether a deployment may have set this split. The journal knows each share before the listener does.
+
+    Without the journal, a failing colour that has the smaller part can only be the one that is being tried.
+    """
+    if not situation.journal_readable:
+        return 0 < weights.of(situation.failing) < weights.of(situation.failing.other)
+    candidate = situation.live.candidate if situation.live else None
+    return candidate is not None and 0 < weights.of(candidate.colour) <= candidate.share
+
+
+def _tried(situation: Situation) -> bool:
+    """The colour that fails is the one that is being shifted to."""
+    candidate = situation.live.candidate if situation.live else None
+    return candidate is not None and candidate.colour is situation.failing
 
 
 def _traffic(situation: Situation) -> Decision | None:
@@ -104,6 +121,12 @@ def _traffic(situation: Situation) -> Decision | None:
     carrying = situation.weights.only if situation.weights else (live.colour if live else None)
     if carrying is None or carrying is failing:
         return None
+    if live is not None and _tried(situation) and not _before_its_swap(situation, live):
+        return Decision(
+            Action.SETTLE,
+            f"the traffic goes to {carrying}, and a share of it was to go to {failing}",
+            carrying,
+        )
     if (
         live is not None
         and live.colour is failing
@@ -124,6 +147,8 @@ def _traffic(situation: Situation) -> Decision | None:
 def _release(situation: Situation) -> Decision | None:
     """Why the release that is live stays."""
     live = situation.live
+    if live is not None and _tried(situation) and situation.trigger is Trigger.ALARM:
+        return _watched(situation, live)
     if live is None or live.colour is not situation.failing:
         # The traffic is on `failing`, and the journal can't be read or does not know it: a swap that was cut
         # short looks like this. With a journal that was read and holds no release at all, an alarm is about

@@ -76,24 +76,28 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
     live = _live(world.journal)
     if live is None:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
+    failing = live.candidate.colour if live.candidate else live.colour
+    if live.candidate is None:
+        _something_to_go_back_to(live, environment)
+    reading = _read(live.targets, failing.other, world)
+    about = Aftermath(
+        trigger=Trigger.PERSON,
+        name=by,
+        cause=f"rolled back by {by}: {reason}",
+        asked_at=asked,
+        failing=failing,
+    )
+    situation = replace(_situation(Trigger.PERSON, failing, reading, world), live=live, journal_readable=True)
+    return _act(situation, live.targets, about, reading.problems, world)
+
+
+def _something_to_go_back_to(live: Live, environment: str) -> None:
     if live.previous_deployment is None:
         raise NothingToRollBackError(f"version {live.version} is the first release on {environment}")
     if live.rolled_back:
         raise NothingToRollBackError(
             f"version {live.previous_version} was rolled back already; {live.version} is live"
         )
-    reading = _read(live.targets, live.colour.other, world)
-    about = Aftermath(
-        trigger=Trigger.PERSON,
-        name=by,
-        cause=f"rolled back by {by}: {reason}",
-        asked_at=asked,
-        failing=live.colour,
-    )
-    situation = replace(
-        _situation(Trigger.PERSON, live.colour, reading, world), live=live, journal_readable=True
-    )
-    return _act(situation, live.targets, about, reading.problems, world)
 
 
 def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], world: World) -> dict[str, Any]:
@@ -112,6 +116,7 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
     reading = _read(targets, colour.other, world)
     live = reading.live
     mine = live is not None and live.deployment == deployment.id and not live.rolled_back
+    tried = live is not None and live.candidate is not None and live.candidate.deployment == deployment.id
     # A swap that was cut short between the listener and the journal: the traffic is here, the journal says
     # there.
     unrecorded = reading.weights == Weights.all_on(colour) and (live is None or live.colour is not colour)
@@ -123,7 +128,7 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
         failing=colour,
         deployment=deployment,
     )
-    if not mine and not unrecorded:
+    if not (mine or tried or unrecorded):
         return _leave_traffic(reading, about, targets, record, world)
     return _act(
         _situation(Trigger.DEPLOYMENT, colour, reading, world), targets, about, reading.problems, world

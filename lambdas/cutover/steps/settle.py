@@ -75,6 +75,8 @@ def _left(
 ) -> Left | None:
     if live is not None and live.colour is failing and not live.rolled_back:
         return Left(_record(live.deployment, journal), live)
+    if live is not None and live.candidate is not None and live.candidate.colour is failing:
+        return Left(_record(live.candidate.deployment, journal), None)
     # A swap that was cut short: the listener had it, the journal did not.
     holder = own or (lock.holder if lock else None)
     record = _record(holder, journal) if holder else {}
@@ -116,7 +118,8 @@ def _back(left: Left, live: Live | None, done: Done) -> list[Change]:
             Change("update", LIVE, back, expect={"deployment": was.deployment, "rolled_back": False})
         )
     elif live is not None:
-        changes.append(Change("check", LIVE, expect={"deployment": live.deployment}))
+        # The release that stays loses the candidate that was to follow it.
+        changes.append(Change("update", LIVE, {"candidate": None}, expect={"deployment": live.deployment}))
     if left.record.get("started"):
         more = {"cause": done.cause, "rollback": dict(done.told)}
         identity, started = str(left.record["id"]), str(left.record["started"])
