@@ -122,11 +122,8 @@ def _traffic(situation: Situation) -> Decision | None:
     if carrying is None or carrying is failing:
         return None
     if live is not None and _tried(situation) and not _before_its_swap(situation, live):
-        return Decision(
-            Action.SETTLE,
-            f"the traffic goes to {carrying}, and a share of it was to go to {failing}",
-            carrying,
-        )
+        reason = f"the traffic goes to {carrying}, and a share of it was to go to {failing}"
+        return Decision(Action.SETTLE, reason, carrying)
     if (
         live is not None
         and live.colour is failing
@@ -147,15 +144,8 @@ def _traffic(situation: Situation) -> Decision | None:
 def _release(situation: Situation) -> Decision | None:
     """Why the release that is live stays."""
     live = situation.live
-    if live is not None and _tried(situation) and situation.trigger is Trigger.ALARM:
-        return _watched(situation, live)
     if live is None or live.colour is not situation.failing:
-        # The traffic is on `failing`, and the journal can't be read or does not know it: a swap that was cut
-        # short looks like this. With a journal that was read and holds no release at all, an alarm is about
-        # nothing.
-        if live is None and situation.journal_readable and situation.trigger is Trigger.ALARM:
-            return Decision(Action.IGNORE, "no release is live")
-        return None
+        return _unknown_release(situation)
     if live.rolled_back:
         return Decision(
             Action.REFUSE,
@@ -173,6 +163,17 @@ def _release(situation: Situation) -> Decision | None:
             return None
         case _ as unknown:
             assert_never(unknown)
+
+
+def _unknown_release(situation: Situation) -> Decision | None:
+    """The traffic is on the failing colour, and the journal can't be read or does not have that colour live:
+    a release that is being tried, or a swap that was cut short."""
+    if situation.trigger is not Trigger.ALARM:
+        return None
+    if situation.live is None:
+        # A journal that was read and holds no release at all: the alarm is about nothing.
+        return Decision(Action.IGNORE, "no release is live") if situation.journal_readable else None
+    return _watched(situation, situation.live) if _tried(situation) else None
 
 
 def _watched(situation: Situation, live: Live) -> Decision | None:
