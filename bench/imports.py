@@ -30,6 +30,7 @@ VARIABLES = {
     "EVENT_BUS": "events",
     "RELEASE_DOCUMENT": "release",
     "STATE_MACHINE_ARN": "machine",
+    "PROBE_FUNCTION": "probe",
 }
 #: Lambda gives one whole virtual CPU at 1769 MB, and in proportion below.
 #: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # the rollback function waits for none of them
-    from cutover.domain.colours import Weights
+    from cutover.domain.colours import Colour, Weights
     from cutover.domain.declared import Declared, Rule
     from cutover.domain.environment import Targets
     from cutover.domain.health import Target
@@ -74,6 +74,20 @@ class Executions(Protocol):
     def runs(self, arn: str) -> bool: ...
     def running(self) -> Sequence[str]: ...
     def stop(self, arn: str, cause: str) -> None: ...
+
+
+class Measurements(Protocol):
+    """Our own 10 s metrics of a colour."""
+
+    def bad(self, colour: Colour, since: datetime, until: datetime) -> Sequence[tuple[datetime, float]]:
+        """How much was bad in each 10 s that data were published for, oldest first."""
+
+
+class Visitor(Protocol):
+    """Asks the live listener, as a client does."""
+
+    def last_answer(self, version: str) -> datetime | None:
+        """When it last answered with the version; None if it was not seen to. Raises NotReachableError."""
 
 
 class TaskTokens(Protocol):

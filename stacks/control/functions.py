@@ -268,6 +268,9 @@ def _rollback(names: Names) -> FunctionSpec:
             _move_traffic(names),
             Statement(["states:StopExecution"], [names.executions_arn]),
             Statement(["states:ListExecutions"], [names.state_machine_arn]),
+            # When the first bad request was, and when the last one.
+            Statement(["cloudwatch:GetMetricData"]),
+            Statement(["lambda:InvokeFunction"], [names.function_arn("probe")]),
             *_send_command(names),
             _events(names),
             dead_letters(names),
@@ -275,6 +278,7 @@ def _rollback(names: Names) -> FunctionSpec:
         environment={
             "RELEASE_DOCUMENT": names.release_document,
             "STATE_MACHINE_ARN": names.state_machine_arn,
+            "PROBE_FUNCTION": names.named("probe"),
         },
         layer=False,
         traced=False,

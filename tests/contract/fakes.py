@@ -585,6 +585,25 @@ class FakeLoad:
         return self.summary
 
 
+class FakeMeasurements:
+    def __init__(self) -> None:
+        self.counts: list[tuple[datetime, float]] = []
+
+    def bad(self, colour: Colour, since: datetime, until: datetime) -> Sequence[tuple[datetime, float]]:
+        return [(at, bad) for at, bad in self.counts if since <= at <= until]
+
+
+class FakeVisitor:
+    def __init__(self) -> None:
+        self.seen: datetime | None = None
+        self.broken = False
+
+    def last_answer(self, version: str) -> datetime | None:
+        if self.broken:
+            raise NotReachableError("the probe does not answer")
+        return self.seen
+
+
 class FakeWorld(SimpleNamespace):
     """What a rollback may need."""
 
@@ -597,4 +616,6 @@ class FakeWorld(SimpleNamespace):
             events=FakeEvents(),
             clock=FakeClock(),
             document="release-document",
+            measurements=FakeMeasurements(),
+            visitor=FakeVisitor(),
         )

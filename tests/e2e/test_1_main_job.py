@@ -115,6 +115,20 @@ def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1):
     assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
 
 
+def test_history_tells_the_rollbacks_clock(product, v1):
+    document = json.loads(product.cutover("history", "sandbox", "--json").stdout)
+    (taken_back,) = (each for each in document if each["version"] == "v3")
+    assert (taken_back["status"], taken_back["rollback"]["trigger"]) == ("ROLLED_BACK", "alarm")
+    clock = taken_back["rollback"]["clock"]
+    assert clock["asked_at"] < clock["modified_at"]
+    # Whatever was not measured is said so, with the reason.
+    assert all(clock[name] or clock["unknown"][name] for name in ("first_bad_at", "last_bad_at"))
+    text = product.cutover("history", "sandbox").stdout
+    assert "rule modified" in text
+    metrics = product.root("cloudwatch").list_metrics(Namespace="Cutover", MetricName="RollbackMilliseconds")
+    assert metrics["Metrics"]
+
+
 def test_after_an_alarm_the_next_good_version_deploys_as_ever(product, v1):
     ended, _ = product.deploy("v4")
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"

@@ -127,6 +127,8 @@ RIGHTS = {
         "elasticloadbalancing:DescribeTargetHealth",
         "elasticloadbalancing:ModifyListener",
         "states:ListExecutions",
+        "cloudwatch:GetMetricData",
+        "lambda:InvokeFunction",
         "states:StopExecution",
         "ssm:SendCommand",
         "events:PutEvents",

@@ -196,6 +196,8 @@ class House:
             "database": self.database,
             "secrets": SimpleNamespace(read=SECRETS.__getitem__),
             "document": "release-document",
+            "measurements": self.world.measurements,
+            "visitor": self.world.visitor,
             "variables": SimpleNamespace(
                 cutover_environment="sandbox",
                 dashboard="dashboard",

@@ -24,6 +24,7 @@ VARIABLES = {
     "EVENT_BUS": "events",
     "RELEASE_DOCUMENT": "release-document",
     "STATE_MACHINE_ARN": "machine",
+    "PROBE_FUNCTION": "probe",
     "AWS_DEFAULT_REGION": "ap-northeast-2",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
@@ -67,6 +68,8 @@ class Wire:
             case "GetItem":
                 key = json.loads(body)["Key"]
                 return json.dumps({"Item": _item()} if key["pk"]["S"] == LIVE.pk else {})
+            case "GetMetricData":
+                return json.dumps({"MetricDataResults": []})
             case "PutEvents":
                 return json.dumps({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})
             case "SendCommand":

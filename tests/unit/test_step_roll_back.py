@@ -55,11 +55,9 @@ def test_an_alarm_moves_all_traffic_back_in_one_change() -> None:
 
     assert answer["action"] == "rolled_back"
     assert world.balancer.moves[0] == ("listener", BLUE)
-    assert answer["clock"] == {
-        "asked_at": "2026-03-04T11:59:59.500Z",
-        "modified_at": "2026-03-04T12:00:00.000Z",
-        "ms": 500,
-    }
+    assert answer["clock"]["asked_at"] == "2026-03-04T11:59:59.500Z"
+    assert answer["clock"]["modified_at"] == "2026-03-04T12:00:00.000Z"
+    assert answer["clock"]["ms"] == 500
     assert answer["problems"] == []
 
 

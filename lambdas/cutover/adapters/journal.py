@@ -39,6 +39,8 @@ class DynamoJournal:
         return _from_table(item) if item else None
 
     def write(self, changes: Sequence[Change], *, lock: Lock | None = None) -> None:
+        from cutover.ports import Change  # noqa: PLC0415  a rollback's reading does not wait for it
+
         every = list(changes)
         if lock is not None:
             every.insert(0, Change("check", LOCK, expect={"holder": lock.holder, "fence": lock.fence}))

@@ -26,6 +26,7 @@ from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, roll_back_on_alarm
 
 if TYPE_CHECKING:
+    from cutover.adapters.aftersight import ColourMeasurements, ProbeVisitor
     from cutover.adapters.control import EventBus, StateMachineExecutions
     from cutover.adapters.fleet import SystemsManagerCommands
     from cutover.adapters.journal import DynamoJournal
@@ -37,6 +38,7 @@ logger.setLevel(logging.INFO)
 @dataclass(frozen=True, kw_only=True)
 class Variables(Journalling):
     release_document: str
+    probe_function: str
     state_machine_arn: str
 
 
@@ -74,6 +76,18 @@ class Wiring:
         return SystemsManagerCommands(client("ssm"))
 
     @cached_property
+    def measurements(self) -> ColourMeasurements:
+        from cutover.adapters.aftersight import ColourMeasurements  # noqa: PLC0415  needed afterwards
+
+        return ColourMeasurements(client("cloudwatch"), self.variables.cutover_environment)
+
+    @cached_property
+    def visitor(self) -> ProbeVisitor:
+        from cutover.adapters.aftersight import ProbeVisitor  # noqa: PLC0415  needed afterwards
+
+        return ProbeVisitor(client("lambda"), self.variables.probe_function)
+
+    @cached_property
     def events(self) -> EventBus:
         from cutover.adapters.control import EventBus  # noqa: PLC0415  needed afterwards
 
@@ -94,6 +108,9 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         _log("refused", error=type(error).__name__, reason=str(error))
         raise
     _log("done", **answer)
+    if answer.get("metrics"):
+        # A bare line: CloudWatch reads metrics from it only when there is nothing before them.
+        print(json.dumps(answer.pop("metrics")))
     return answer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cutover.domain.errors import CutoverError
@@ -12,7 +13,16 @@ if TYPE_CHECKING:
     from cutover.domain.colours import Colour
     from cutover.domain.records import Deployment
     from cutover.domain.rollback import Trigger
-    from cutover.ports import Clock, Events, Executions, Journal, LoadBalancer, RunCommand
+    from cutover.ports import (
+        Clock,
+        Events,
+        Executions,
+        Journal,
+        LoadBalancer,
+        Measurements,
+        RunCommand,
+        Visitor,
+    )
 
 Value = TypeVar("Value")
 
@@ -34,6 +44,10 @@ class World(Protocol):
     @property
     def clock(self) -> Clock: ...
     @property
+    def measurements(self) -> Measurements: ...
+    @property
+    def visitor(self) -> Visitor: ...
+    @property
     def document(self) -> str:
         """The release document's name."""
 
@@ -45,8 +59,9 @@ class Aftermath:
     trigger: Trigger
     name: str
     cause: str
-    asked_at: str
+    asked_at: datetime
     failing: Colour
+    environment: str
     deployment: Deployment | None = None
 
 

@@ -7,26 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.health import GONE, HEALTHY, Target, instances_of
-from cutover.domain.records import Deployment
+from cutover.domain.records import Deployment, deployment_key
+from cutover.domain.times import text
+from cutover.ports import Change
 from cutover.steps.aftermath import Aftermath, World, attempt
 from cutover.steps.release import release_parameters
+from cutover.steps.rollback_clock import complete
 from cutover.steps.settle import Done, settle
 from cutover.steps.swap import aim
 
 if TYPE_CHECKING:
     from cutover.domain.environment import Targets
+    from cutover.domain.rollback_clock import Clock
 
 
 def clean_up(
-    about: Aftermath, targets: Targets, told: Mapping[str, Any], problems: list[str], world: World
-) -> bool:
-    """Each in turn, and each alone in its failure. False when another rollback has seen to all this."""
+    about: Aftermath,
+    targets: Targets,
+    told: Mapping[str, Any],
+    clock: Clock,
+    *,
+    problems: list[str],
+    world: World,
+) -> Clock | None:
+    """Each in turn, and each alone in its failure. Returns the clock with all that could be found out; None
+    when another rollback has seen to all this."""
     own, seen = about.deployment, len(problems)
 
     def stop(arn: str) -> None:
         attempt(f"stop {arn}", problems, lambda: world.executions.stop(arn, f"Rolled back: {about.cause}"))
 
-    done = Done(about.cause, told, told["clock"]["modified_at"], own.lock if own else None)
+    at = text(clock.modified_at)
+    done = Done(about.cause, {**told, "clock": clock.as_json()}, at, own.lock if own else None)
     left = attempt(
         "write the record",
         problems,
@@ -36,7 +48,7 @@ def clean_up(
     )
     written = not any(problem.startswith("could not write the record") for problem in problems[seen:])
     if written and left is None:
-        return False
+        return None
     if not written and own is None:
         # Nobody could say which execution it is: there is one at most, for they all take the same lock.
         for arn in attempt("find the execution", problems, world.executions.running) or []:
@@ -45,11 +57,17 @@ def clean_up(
     attempt("hold the listener", problems, lambda: _hold(targets, to, world))
     attempt("aim the test listener", problems, lambda: aim(targets, about.failing, balancer=world.balancer))
     record = left.record if left else {}
+    # Before the containers stop: nobody would see them answer afterwards.
+    clock = complete(clock, about.failing, left.since if left else None, record, world)
     attempt("stop the containers", problems, lambda: stop_containers(about.failing, targets, record, world))
     attempt("start the previous containers", problems, lambda: revive(to, targets, world))
+    told = {**told, "clock": clock.as_json()}
+    if written and record.get("started"):
+        change = Change("update", deployment_key(str(record["id"])), {"rollback": told})
+        attempt("write the clock", problems, lambda: world.journal.write([change]))
     event = {**told, "deployment": record.get("id"), "problems": list(problems[seen:])}
     attempt("tell the bus", problems, lambda: world.events.publish("RolledBack", event))
-    return True
+    return clock
 
 
 def _hold(targets: Targets, to: Colour, world: World) -> None:

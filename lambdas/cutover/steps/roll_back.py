@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cutover.domain.colours import Colour, Weights
@@ -26,7 +25,7 @@ from cutover.domain.failure import read_failure
 from cutover.domain.health import Health, health_of
 from cutover.domain.records import LIVE, Deployment, Live, Status, colour_key, deployment_key
 from cutover.domain.rollback import Action, Decision, Situation, Trigger, decide
-from cutover.domain.times import text
+from cutover.domain.rollback_clock import Clock, embedded_metrics
 from cutover.steps.aftermath import Aftermath, World, attempt
 
 if TYPE_CHECKING:
@@ -62,8 +61,9 @@ def roll_back_on_alarm(alarm: AlarmEvent, environment: str, world: World) -> dic
         trigger=Trigger.ALARM,
         name=alarm.name,
         cause=f"alarm {alarm.name}: {alarm.reason or note.meaning}",
-        asked_at=text(alarm.at),
+        asked_at=alarm.at,
         failing=note.colour,
+        environment=environment,
     )
     return _act(situation, note.targets, about, reading.problems, world)
 
@@ -72,7 +72,7 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
     """Raises NothingToRollBackError when there is no previous release, or it is live again already."""
     if named != environment:
         raise WrongEnvironmentError(f"environment: {named!r} is not this one; write {environment!r}")
-    asked = text(world.clock.now())
+    asked = world.clock.now()
     live = _live(world.journal)
     if live is None:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
@@ -86,6 +86,7 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
         cause=f"rolled back by {by}: {reason}",
         asked_at=asked,
         failing=failing,
+        environment=environment,
     )
     situation = replace(_situation(Trigger.PERSON, failing, reading, world), live=live, journal_readable=True)
     return _act(situation, live.targets, about, reading.problems, world)
@@ -106,7 +107,7 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
 
     {action: rolled_back | not_needed | refused, reason, …}
     """
-    asked, what = text(world.clock.now()), read_failure(failure)
+    asked, what = world.clock.now(), read_failure(failure)
     record = world.journal.read(deployment_key(deployment.id)) or {}
     if not record.get("targets") or not record.get("colour"):
         return {"action": "not_needed", "reason": "nothing had been released, so the traffic was not touched"}
@@ -126,6 +127,7 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
         cause=str(what),
         asked_at=asked,
         failing=colour,
+        environment=deployment.environment,
         deployment=deployment,
     )
     if not (mine or tried or unrecorded):
@@ -229,18 +231,16 @@ def _act(
         "by": about.name,
         "from": about.failing.value,
         "to": about.failing.other.value,
-        "clock": {
-            "asked_at": about.asked_at,
-            "modified_at": text(modified),
-            "ms": round((modified - datetime.fromisoformat(about.asked_at)).total_seconds() * 1000),
-        },
     }
+    clock = Clock(about.asked_at, modified)
     # The way to the listener waits for nothing that comes after it, not even for its import.
     from cutover.steps.clean_up import clean_up  # noqa: PLC0415
 
-    if not clean_up(about, targets, told, left, world):
+    done = clean_up(about, targets, told, clock, problems=left, world=world)
+    if done is None:
         return {"action": "ignored", "reason": "another rollback has done and recorded all this already"}
-    return {**told, "problems": left}
+    metrics = embedded_metrics(about.environment, done.metrics(), modified)
+    return {**told, "clock": done.as_json(), "problems": left, "metrics": metrics}
 
 
 def _revive(situation: Situation, targets: Targets, problems: list[str], world: World) -> Decision:

@@ -28,6 +28,13 @@ class Left:
     record: Mapping[str, Any]
     live: Live | None
 
+    @property
+    def since(self) -> str | None:
+        """When it had taken traffic, as far as the journal knows."""
+        if self.live is not None:
+            return self.live.swapped_at
+        return (self.record.get("shift") or self.record.get("swap") or {}).get("modified_at")
+
 
 @dataclass(frozen=True)
 class Done:
