@@ -11,6 +11,8 @@ Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 AlarmKind = Literal["errors", "latency", "cpu", "memory", "health"]
 ALARM_KINDS: tuple[AlarmKind, ...] = get_args(AlarmKind)
+FastAlarmKind = Literal["fast-errors", "fast-latency", "fast-silence"]
+FAST_ALARM_KINDS: tuple[FastAlarmKind, ...] = get_args(FastAlarmKind)
 CONTROL_FUNCTIONS = (
     "journal",
     "provision",
@@ -125,7 +127,7 @@ class Names:
     def target_group(self, colour: Colour) -> str:
         return self.named(colour)
 
-    def alarm(self, colour: Colour, kind: AlarmKind) -> str:
+    def alarm(self, colour: Colour, kind: AlarmKind | FastAlarmKind) -> str:
         return self.named(f"backend-{colour}-{kind}")
 
     def secret(self, name: str) -> str:

@@ -160,7 +160,9 @@ def _statements(names: Names, data: Data, front: Balancer) -> list[Statement]:
         ),
         Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.files_bucket}"]),
         Statement(
-            ["cloudwatch:PutMetricData"], conditions={"StringEquals": {"cloudwatch:namespace": "CWAgent"}}
+            ["cloudwatch:PutMetricData"],
+            # The CloudWatch agent's, and the containers' own (metrics.compose.yaml).
+            conditions={"StringEquals": {"cloudwatch:namespace": ["CWAgent", "Cutover"]}},
         ),
         # The CloudWatch agent reads the group's name from the instance's tags.
         Statement(["ec2:DescribeTags"]),

@@ -15,7 +15,8 @@ from constructs import Construct
 from config.model import Configuration
 from stacks.constructs.policy import acknowledge
 from stacks.environment.balancer import Balancer
-from stacks.naming import ALARM_KINDS, COLOURS, AlarmKind, Colour, Names
+from stacks.environment.fast_alarms import fast_rules
+from stacks.naming import ALARM_KINDS, COLOURS, FAST_ALARM_KINDS, AlarmKind, Colour, Names
 
 PERIOD_SECONDS = 60
 Dimensions = dict[str, str]
@@ -31,7 +32,7 @@ class Rule:
 
 
 def monitoring(scope: Construct, names: Names, configuration: Configuration, front: Balancer) -> None:
-    """Make the ten alarms and the dashboard."""
+    """Make the alarms (five and three for each colour) and the dashboard."""
     here = Construct(scope, "Monitoring")
     for colour in COLOURS:
         targets = {
@@ -48,6 +49,16 @@ def monitoring(scope: Construct, names: Names, configuration: Configuration, fro
                 alarm_description=_description(here, names, rules[kind].meaning, colour, front),
                 actions_enabled=True,
                 **rules[kind].properties,
+            )
+            acknowledge(alarm, "AwsSolutions-CW1", "An EventBridge rule on its state changes acts on it")
+        for fast, (meaning, properties) in fast_rules(configuration.alarms, names, colour).items():
+            alarm = cloudwatch.CfnAlarm(
+                here,
+                colour.capitalize() + "".join(word.capitalize() for word in fast.split("-")),
+                alarm_name=names.alarm(colour, fast),
+                alarm_description=_description(here, names, meaning, colour, front),
+                actions_enabled=True,
+                **properties,
             )
             acknowledge(alarm, "AwsSolutions-CW1", "An EventBridge rule on its state changes acts on it")
     cloudwatch.CfnDashboard(
@@ -234,7 +245,11 @@ def _widgets(names: Names, configuration: Configuration, front: Balancer) -> lis
         "y": 0,
         "properties": {
             "title": "Alarms that roll a live release back",
-            "alarms": [arn(names.alarm(colour, kind)) for colour in COLOURS for kind in ALARM_KINDS],
+            "alarms": [
+                arn(names.alarm(colour, kind))
+                for colour in COLOURS
+                for kind in (*ALARM_KINDS, *FAST_ALARM_KINDS)
+            ],
         },
     }
     return [alarms, *graphs]

@@ -21,6 +21,7 @@ from stacks.naming import Names
 
 SCRIPT = Path(__file__).with_name("release.sh")
 COMPOSE = Path(__file__).with_name("compose.yaml")
+METRICS = Path(__file__).with_name("metrics.compose.yaml")
 #: TLS with a replica set; DocumentDB knows no retryable writes.
 #: https://docs.aws.amazon.com/documentdb/latest/developerguide/functional-differences.html
 DATABASE_OPTIONS = "tls=true&replicaSet=rs0&readPreference=secondaryPreferred&retryWrites=false"
@@ -73,7 +74,7 @@ def release_document(
         "CONTAINERS": str(backend.containers_per_instance),
         "WAIT_SECONDS": str(round(configuration.release.timeout_seconds * WAIT_SHARE)),
         "DEFAULT_SETTINGS": json.dumps(configuration.release.settings, sort_keys=True),
-        "COMPOSE": compose(backend),
+        "COMPOSE": compose(backend, configuration.alarms.p95_seconds),
     }
     return ssm.CfnDocument(
         scope,
@@ -116,18 +117,25 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
-def compose(backend: Backend) -> str:
-    """The compose file for an instance, without its comments: one service for each container."""
-    lines = [
-        line for line in COMPOSE.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
-    ]
-    start = lines.index("services:") + 1
-    service = "\n".join(lines[start:])
+def compose(backend: Backend, slow_seconds: float) -> str:
+    """The compose file for an instance, without its comments: one service for each container, and the one
+    that tells their metrics. `slow_seconds`: an answer that took longer counts as slow."""
+    service = _services(COMPOSE)
     services = [
         _fill(service, {"NUMBER": str(number), "PORT": str(port)})
         for number, port in enumerate(backend.ports, start=1)
     ]
-    return "\n".join([*lines[:start], *services])
+    urls = ",".join(f"http://${{INSTANCE_ADDRESS}}:{port}" for port in backend.ports)
+    metrics = _fill(_services(METRICS), {"CONTAINERS": urls, "SLOW": f"{slow_seconds:g}"})
+    return "\n".join(["services:", *services, metrics])
+
+
+def _services(file: Path) -> str:
+    """What stands under `services:`, without comments."""
+    lines = [
+        line for line in file.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
+    ]
+    return "\n".join(lines[lines.index("services:") + 1 :])
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

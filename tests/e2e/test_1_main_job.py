@@ -63,7 +63,7 @@ def test_status_and_watch_tell_what_is_live_for_people_and_for_programs(product,
     assert document["live"]["version"] == "v1"
     assert document["lock"] is None
     alarms = json.loads(product.cutover("watch", "sandbox", "--json").stdout)["alarms"]
-    assert len(alarms) == 10
+    assert len(alarms) == 16
 
 
 def test_a_plan_touches_nothing_and_says_what_would_happen(product, v1):

@@ -13,11 +13,18 @@ from cutover.domain.environment import Targets
 from cutover.domain.errors import InvalidInputError
 
 Value = TypeVar("Value")
+#: The five of requirement D1, a minute at a time.
 KINDS = ("errors", "latency", "cpu", "memory", "health")
+#: On our own metrics, ten seconds at a time: they are there while a release runs on the colour.
+FAST_KINDS = ("fast-errors", "fast-latency", "fast-silence")
 
 
 def alarm_names(environment: str, colour: Colour) -> list[str]:
-    return [f"cutover-{environment}-backend-{colour}-{kind}" for kind in KINDS]
+    return [f"cutover-{environment}-backend-{colour}-{kind}" for kind in (*KINDS, *FAST_KINDS)]
+
+
+def is_fast(name: str) -> bool:
+    return name.endswith(tuple(f"-{kind}" for kind in FAST_KINDS))
 
 
 @dataclass(frozen=True)
