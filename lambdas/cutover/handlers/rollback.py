@@ -126,7 +126,16 @@ def _roll_back(event: Mapping[str, Any]) -> dict[str, Any]:
         return roll_back_by_hand(
             _text(event, "reason"), _text(event, "by"), _text(event, "environment"), environment, wired
         )
-    raise InvalidInputError(f"source: {source!r} is not known; wanted an alarm's event, deployment or manual")
+    if source in ("freeze", "unfreeze"):
+        from cutover.steps.freeze import freeze, unfreeze  # noqa: PLC0415  no rollback waits for it
+
+        by, named = _text(event, "by"), _text(event, "environment")
+        if source == "unfreeze":
+            return unfreeze(by, named, environment, wired)
+        return freeze(_text(event, "reason"), by, named, environment, wired)
+    raise InvalidInputError(
+        f"source: {source!r} is not known; wanted an alarm's event, deployment, manual, freeze or unfreeze"
+    )
 
 
 def _deployment(event: Mapping[str, Any]) -> Deployment:
@@ -142,7 +151,7 @@ def _text(event: Mapping[str, Any], field: str) -> str:
     value = event.get(field)
     if not isinstance(value, str) or not value.strip():
         raise InvalidInputError(
-            f"{field}: {value!r} says nothing; a rollback by hand needs environment, reason and by"
+            f"{field}: {value!r} says nothing; what a person asks for needs environment, reason and by"
         )
     return value.strip()
 

@@ -54,7 +54,7 @@ def clean_up(
         for arn in attempt("find the execution", problems, world.executions.running) or []:
             stop(arn)
     to = about.failing.other
-    attempt("hold the listener", problems, lambda: _hold(targets, to, world))
+    attempt("hold the listener", problems, lambda: hold(targets, Weights.all_on(to), world))
     attempt("aim the test listener", problems, lambda: aim(targets, about.failing, balancer=world.balancer))
     record = left.record if left else {}
     # Before the containers stop: nobody would see them answer afterwards.
@@ -70,9 +70,8 @@ def clean_up(
     return clock
 
 
-def _hold(targets: Targets, to: Colour, world: World) -> None:
+def hold(targets: Targets, wanted: Weights, world: World) -> None:
     """A swap that was under way may have moved the traffic once more before it lost its lock."""
-    wanted = Weights.all_on(to)
     if world.balancer.weights(targets.listener_arn, targets) != wanted:
         world.balancer.set_weights(targets.listener_arn, targets, wanted)
 
