@@ -60,6 +60,17 @@ class Histogram:
                 return round(min(microseconds, self.largest_us) / 1000, 3)
         return self.largest_us / 1000
 
+    def share_above(self, milliseconds: float) -> float:
+        """The share (0 to 1) of the durations in buckets above that one.
+
+        Raises:
+            ValueError: no duration was counted.
+        """
+        if not self.samples:
+            raise ValueError("no samples: a histogram without durations has no shares")
+        limit = milliseconds * 1000
+        return sum(count for bucket, count in self.counts.items() if _middle(bucket) > limit) / self.samples
+
     def merge(self, other: Histogram) -> None:
         """Add the other's counts to this one."""
         self.counts.update(other.counts)
