@@ -109,6 +109,14 @@ class Names:
         return self.arn("states", f"execution:{self.state_machine}:*")
 
     @property
+    def rollback_machine_arn(self) -> str:
+        return self.arn("states", f"stateMachine:{self.named('rollback')}")
+
+    @property
+    def rollback_executions_arn(self) -> str:
+        return self.arn("states", f"execution:{self.named('rollback')}:*")
+
+    @property
     def release_document(self) -> str:
         return self.named("release")
 

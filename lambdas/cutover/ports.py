@@ -106,6 +106,9 @@ class LoadBalancer(Protocol):
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         """One change of the listener; stickiness of target groups goes off, for it would override weights."""
 
+    def block(self, listener: str) -> None:
+        """Every request is answered 503 by the balancer itself, until weights are set again."""
+
     def health(self, target_group: str) -> Sequence[Target]: ...
 
 

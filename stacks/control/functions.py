@@ -94,7 +94,7 @@ def _journal(names: Names) -> FunctionSpec:
         memory_mb=512,
         statements=[
             _writes(names, "DeleteItem", "Query"),
-            Statement(["states:DescribeExecution"], [names.executions_arn]),
+            Statement(["states:DescribeExecution"], [names.executions_arn, names.rollback_executions_arn]),
             _events(names),
             Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
         ],
@@ -266,7 +266,13 @@ def _rollback(names: Names) -> FunctionSpec:
             _writes(names, "DeleteItem"),
             _HEALTH,
             _move_traffic(names),
-            Statement(["states:StopExecution"], [names.executions_arn]),
+            Statement(
+                ["states:DescribeExecution", "states:StopExecution"],
+                [names.executions_arn, names.rollback_executions_arn],
+            ),
+            # The manual rollback brings a former image back and sees it through.
+            _images(names),
+            Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
             Statement(["states:ListExecutions"], [names.state_machine_arn]),
             # When the first bad request was, and when the last one.
             Statement(["cloudwatch:GetMetricData"]),
@@ -279,6 +285,8 @@ def _rollback(names: Names) -> FunctionSpec:
             "RELEASE_DOCUMENT": names.release_document,
             "STATE_MACHINE_ARN": names.state_machine_arn,
             "PROBE_FUNCTION": names.named("probe"),
+            "REPOSITORY": names.repository,
+            "REPOSITORY_URI": names.repository_uri,
         },
         layer=False,
         traced=False,

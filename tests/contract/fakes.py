@@ -11,7 +11,13 @@ from typing import Any
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Declared, Rule, ingress, wanted
 from cutover.domain.environment import Targets
-from cutover.domain.errors import ConflictError, LockLostError, NotReachableError, NotWaitingError
+from cutover.domain.errors import (
+    ConflictError,
+    LockLostError,
+    MisconfiguredError,
+    NotReachableError,
+    NotWaitingError,
+)
 from cutover.domain.health import Target
 from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
@@ -121,6 +127,7 @@ class FakeLoadBalancer:
         self.targets: dict[str, list[Target]] = {TARGETS.blue: [], TARGETS.green: []}
         self.moves: list[tuple[str, Weights]] = []
         self.unreadable: set[str] = set()
+        self.blocked: set[str] = set()
 
     def populate(self, colour: Colour, healthy: int, sick: int = 0) -> None:
         states = ["healthy"] * healthy + ["unhealthy"] * sick
@@ -130,11 +137,18 @@ class FakeLoadBalancer:
 
     def weights(self, listener: str, targets: Targets) -> Weights:
         self._reach(listener)
+        if listener in self.blocked:
+            raise MisconfiguredError(f"listener {listener} does not forward")
         return self.of[listener]
+
+    def block(self, listener: str) -> None:
+        self._reach(listener)
+        self.blocked.add(listener)
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         self._reach(listener)
         self.of[listener] = weights
+        self.blocked.discard(listener)
         self.moves.append((listener, weights))
 
     def health(self, target_group: str) -> Sequence[Target]:

@@ -43,7 +43,9 @@ class Walk:
         on_wait: Callable[[], None] = lambda: None,
         build: Callable[[Mapping[str, Any]], Any] | None = None,
         tasks: FakeTasks | None = None,
+        definition: Mapping[str, Any] = DEFINITION,
     ) -> None:
+        self._definition = definition
         self._tasks = tasks or FakeTasks()
         self._functions, self._clock, self._on_wait, self._build = functions, clock, on_wait, build
         self._context: dict[str, Any] = {"Execution": {"Id": arn, "Name": name}}
@@ -53,10 +55,10 @@ class Walk:
 
     def run(self, given: Mapping[str, Any]) -> tuple[str, Any]:
         """("SUCCEEDED", output) or ("FAILED", {Error, Cause})."""
-        name, data = DEFINITION["StartAt"], json.loads(json.dumps(given))
+        name, data = self._definition["StartAt"], json.loads(json.dumps(given))
         for _ in range(2000):
             self.visited.append(name)
-            state = STATES[name]
+            state = self._definition["States"][name]
             if state["Type"] == "Fail":
                 return "FAILED", {key: self._value(state[key], data) for key in ("Error", "Cause")}
             if state["Type"] == "Succeed":

@@ -25,6 +25,8 @@ VARIABLES = {
     "RELEASE_DOCUMENT": "release-document",
     "STATE_MACHINE_ARN": "machine",
     "PROBE_FUNCTION": "probe",
+    "REPOSITORY": "backend",
+    "REPOSITORY_URI": "registry/backend",
     "AWS_DEFAULT_REGION": "ap-northeast-2",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",

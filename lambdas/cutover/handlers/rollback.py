@@ -27,6 +27,7 @@ from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, rol
 
 if TYPE_CHECKING:
     from cutover.adapters.aftersight import ColourMeasurements, ProbeVisitor
+    from cutover.adapters.artifacts import ElasticRegistry
     from cutover.adapters.control import EventBus, StateMachineExecutions
     from cutover.adapters.fleet import SystemsManagerCommands
     from cutover.adapters.journal import DynamoJournal
@@ -39,6 +40,8 @@ logger.setLevel(logging.INFO)
 class Variables(Journalling):
     release_document: str
     probe_function: str
+    repository: str
+    repository_uri: str
     state_machine_arn: str
 
 
@@ -88,6 +91,12 @@ class Wiring:
         return ProbeVisitor(client("lambda"), self.variables.probe_function)
 
     @cached_property
+    def registry(self) -> ElasticRegistry:
+        from cutover.adapters.artifacts import ElasticRegistry  # noqa: PLC0415  only a redeployment asks
+
+        return ElasticRegistry(client("ecr"), self.variables.repository, self.variables.repository_uri)
+
+    @cached_property
     def events(self) -> EventBus:
         from cutover.adapters.control import EventBus  # noqa: PLC0415  needed afterwards
 
@@ -126,6 +135,10 @@ def _roll_back(event: Mapping[str, Any]) -> dict[str, Any]:
         return roll_back_by_hand(
             _text(event, "reason"), _text(event, "by"), _text(event, "environment"), environment, wired
         )
+    if source == "redeploy":
+        from cutover.handlers.redeploy import redeploy  # noqa: PLC0415  no instant rollback waits for it
+
+        return redeploy(event, environment, wired)
     if source in ("freeze", "unfreeze"):
         from cutover.steps.freeze import freeze, unfreeze  # noqa: PLC0415  no rollback waits for it
 
