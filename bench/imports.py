@@ -51,7 +51,7 @@ def run(script: str, python: Path) -> tuple[float, float]:
 
 def measure(python: Path, pairs: int) -> dict[str, Any]:
     run(LEAST, python), run(FUNCTION, python)  # the first run of each compiles
-    least, function = [], []
+    least, function = list[tuple[float, float]](), list[tuple[float, float]]()
     for turn in range(pairs):
         order = [(LEAST, least), (FUNCTION, function)]
         for script, found in order if turn % 2 else reversed(order):

@@ -189,6 +189,8 @@ class Thresholds(Table):
     query_mean_ms: PositiveFloat = 50
     index_hit: Ratio = 0.95
     pool_use: Ratio = 0.8
+    # A collection up to this size may be scanned, or sorted in memory: that costs nothing yet.
+    scan_documents: Annotated[int, Field(ge=0)] = 1000
 
 
 class Alarms(Table):

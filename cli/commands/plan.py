@@ -74,7 +74,7 @@ def _reliability(document: dict[str, Any]) -> Lines:
         if change.get("destructive"):
             lines.append(("  destroys", f"{change['logical_id']}: {change['destructive']}"))
     migrations = document["migrations"]
-    lines.append(("migrations", f"{len(migrations['indexes'])} indexes, {migrations['how']}"))
+    lines.append(("migrations", f"{len(migrations['indexes'])} indexes, in {len(migrations['files'])} files"))
     lines += [("  index", index) for index in migrations["indexes"]]
     lines.append(("rollback", f"before the swap: {rollback['before_the_swap']}"))
     lines.append(("", f"after the swap: {rollback['after_the_swap']}"))

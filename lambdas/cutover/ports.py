@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # the rollback function waits for none of them
     from cutover.domain.declared import Declared, Rule
     from cutover.domain.environment import Targets
     from cutover.domain.health import Target
-    from cutover.domain.indexes import Index
     from cutover.domain.lock import Lock
+    from cutover.domain.queries import NamedQuery
     from cutover.domain.records import Item, Key
 
 
@@ -266,6 +266,11 @@ class Sources(Protocol):
 
     def holds(self, key: str) -> bool: ...
 
+    def folder(self, key: str, name: str) -> Mapping[str, bytes]:
+        """The files directly in a folder of the source, by their names in it; empty where there is none.
+
+        Raises SourceNotFoundError, and SourceChangedError when the source is not what its name says."""
+
     def location(self, key: str) -> str:
         """As CodeBuild takes it: BUCKET/KEY."""
 
@@ -327,16 +332,31 @@ class Secrets(Protocol):
         """A JSON secret."""
 
 
+class Migrator(Protocol):
+    """The migration engine with one release's declared state at hand. Each call works for some seconds.
+
+    Answers {status: running, progress} or {status: done, progress, …}; progress is {phase, done, total,
+    current, documents, of, percent}.
+    """
+
+    def expand(self, deployment: str) -> Mapping[str, Any]:
+        """Done: and gates."""
+
+    def contract(self, deployment: str) -> Mapping[str, Any]:
+        """Done: and gates. Only for whoever knows that the watch has ended without a rollback."""
+
+    def undo(self, deployment: str) -> Mapping[str, Any]:
+        """Takes back what this deployment's expansion did. Done: and undone, left (names)."""
+
+    def contractions(self) -> Sequence[str]:
+        """The names of what a contraction would do now."""
+
+
 class Database(Protocol):
-    """The schema and the accounts of the environment's database."""
+    """The accounts and the seed of the environment's database."""
 
     def ensure_user(self, name: str, password: str) -> str:
         """readWrite on the database and nothing else; returns created or updated."""
-
-    def indexes(self, collection: str) -> Sequence[Index]: ...
-
-    def create_index(self, index: Index) -> None:
-        """In the background. Raises ServiceRefusedError for duplicates under a unique index."""
 
     def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
         """By its _id; what is there stays as it is. True if it was inserted."""
@@ -349,18 +369,28 @@ class Explained:
     stages: Sequence[str]
     index: str | None
 
+    @property
+    def scans(self) -> bool:
+        """Does it read every document?"""
+        return "COLLSCAN" in self.stages
+
+    @property
+    def sorts(self) -> bool:
+        """Does it sort in memory? An index that is in the wanted order needs no such stage."""
+        return "SORT" in self.stages
+
 
 class Queries(Protocol):
     """The questions which the query check asks."""
 
     def sample(self, collection: str) -> Mapping[str, Any] | None: ...
-    def explain(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]]
-    ) -> Explained: ...
 
-    def milliseconds(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]], times: int
-    ) -> Sequence[float]: ...
+    def size(self, collection: str) -> int:
+        """Documents, as far as the server knows without counting them."""
+
+    def explain(self, query: NamedQuery) -> Explained: ...
+
+    def milliseconds(self, query: NamedQuery, times: int) -> Sequence[float]: ...
 
     def connections(self) -> tuple[int, int] | None:
         """(in use, the most there may be); None when the server does not tell."""

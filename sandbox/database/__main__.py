@@ -12,8 +12,11 @@ import ssl
 import sys
 from pathlib import Path
 
+from bson.errors import InvalidBSON
+
 from sandbox.database import server
 from sandbox.database.commands.users import add_user
+from sandbox.database.errors import CommandError
 from sandbox.database.instance import Instance
 
 
@@ -23,7 +26,7 @@ class UsageError(Exception):
 
 def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(
-        prog="python -m sandbox.database", description="The sandbox's embedded MongoDB server (in memory)."
+        prog="python -m sandbox.database", description="The sandbox's embedded MongoDB server."
     )
     arguments.add_argument("--host", default="127.0.0.1", help="address to listen on")
     arguments.add_argument("--port", type=int, default=27017, help="port to listen on; 0 for any free one")
@@ -33,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--certificate", type=Path, help="PEM certificate chain: listen with TLS")
     arguments.add_argument("--key", type=Path, help="PEM private key of the certificate")
+    arguments.add_argument(
+        "--data-directory", type=Path, help="keep the data there; without it everything is gone at the end"
+    )
     arguments.add_argument("--ready-file", type=Path, help="written with HOST:PORT as soon as it listens")
     arguments.add_argument(
         "--ttl-monitor-seconds",
@@ -77,6 +83,9 @@ async def _run(options: argparse.Namespace) -> None:
     password = read_password(options.password_file)
     tls = tls_options(options.certificate, options.key)
     instance = Instance(f"{options.host}:{options.port}")
+    if options.data_directory is not None:
+        _open(instance, options.data_directory)
+        instance.users.pop(f"admin.{options.username}", None)  # the password may be another one by now
     add_user(instance, options.username, "admin", password, [{"role": "root", "db": "admin"}])
     if options.ready_file is not None:
         options.ready_file.unlink(missing_ok=True)  # of an earlier run, which may have been killed
@@ -96,6 +105,15 @@ async def _run(options: argparse.Namespace) -> None:
     finally:
         if options.ready_file is not None:
             options.ready_file.unlink(missing_ok=True)
+
+
+def _open(instance: Instance, directory: Path) -> None:
+    try:
+        instance.keep_in(directory)
+    except OSError as problem:
+        raise UsageError(f"--data-directory {directory} can't be used: {problem}") from None
+    except (CommandError, InvalidBSON) as problem:
+        raise UsageError(f"--data-directory {directory} can't be opened: {problem}") from None
 
 
 def _bind_message(host: str, port: int, problem: OSError) -> str:

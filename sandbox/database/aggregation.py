@@ -7,7 +7,7 @@ https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/. Le
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.database import expressions, grouping, matching, ordering, projection
@@ -15,7 +15,7 @@ from sandbox.database.errors import CommandError, Document, not_implemented
 from sandbox.database.paths import get, split, with_value
 from sandbox.database.values import MISSING, as_integer, is_number, render, type_name
 
-Stage = Callable[[list[Document]], list[Document]]
+Stage = Callable[[Sequence[Document]], Sequence[Document]]
 
 # Only as the first stage of the command's pipeline; made by the command, which has the server's state.
 SOURCES = ("$indexStats", "$collStats", "$currentOp")
@@ -53,7 +53,7 @@ def parse(parsed: list[tuple[str, Any]]) -> Stage:
     """All stages as one function."""
     functions = [_STAGES[name](argument) for name, argument in parsed]
 
-    def run(documents: list[Document]) -> list[Document]:
+    def run(documents: Sequence[Document]) -> Sequence[Document]:
         for function in functions:
             documents = function(documents)
         return documents
@@ -238,7 +238,7 @@ def _unwind(argument: Any) -> Stage:
     def numbered(document: Document, position: int | None) -> Any:
         return with_value(document, split(position_name), position) if position_name else document
 
-    def run(documents: list[Document]) -> list[Document]:
+    def run(documents: Sequence[Document]) -> Sequence[Document]:
         result: list[Document] = []
         for document in documents:
             value = get(document, path[1:])

@@ -51,12 +51,14 @@ _NAMES = {
     225: "TransactionTooOld",
     238: "NotImplemented",
     241: "ConversionFailure",
+    276: "IndexBuildAborted",
     291: "NoQueryExecutionPlans",
     334: "MechanismUnavailable",
     322: "APIVersionError",
     352: "UnsupportedOpQueryCommand",
     10334: "BSONObjectTooLarge",
     11000: "DuplicateKey",
+    14031: "OutOfDiskSpace",
 }
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from sandbox.database import matching, ordering
 from sandbox.database import predicates as p
@@ -98,6 +98,7 @@ def run(
     sorts = bool(query.order) and not _is_sorted(access)
     enough = query.skip + query.limit if query.limit and not sorts else None
     found: Found = []
+    everything = isinstance(query.predicate, p.Everything)
     matches = query.predicate.matches
     for record_id in _candidates(collection, access, statistics):
         record = collection.records[record_id]
@@ -108,7 +109,7 @@ def run(
             and time.monotonic() > query.deadline
         ):
             raise CommandError(50, "operation exceeded time limit")
-        if matches(record.document):
+        if everything or matches(record.document):
             found.append((record_id, record))
             if len(found) == enough:
                 break
@@ -136,8 +137,7 @@ def _count_use(access: Access) -> None:
 
 def _candidates(collection: Collection, access: Access, statistics: Statistics) -> Iterator[int]:
     if isinstance(access, CollectionScan):
-        ids = list(collection.records)
-        return iter(ids if access.step > 0 else reversed(ids))
+        return iter(collection.records) if access.step > 0 else reversed(collection.records)
     if isinstance(access, IdLookup):
         return iter(_look_up(collection, access.value, statistics))
     if isinstance(access, IndexScan):
@@ -169,9 +169,7 @@ def _scan(scan: IndexScan, statistics: Statistics, seen: set[int] | None) -> Ite
     """Record ids within the bounds, in the scan's direction; each only once when `seen` is given."""
     entries = scan.index.entries
     for start, stop in scan.ranges:
-        positions = range(start, stop) if scan.step > 0 else range(stop - 1, start - 1, -1)
-        for position in positions:
-            key, record_id = entries[position]
+        for key, record_id in entries.islice(start, stop, reverse=scan.step < 0):
             statistics.keys_examined += 1
             if scan.key_checks and not _within(key, scan):
                 continue
@@ -192,5 +190,25 @@ def _within(key: tuple[Any, ...], scan: IndexScan) -> bool:
     return True
 
 
-def documents(found: Found) -> list[Document]:
-    return [record.document for _, record in found]
+def records(found: Found) -> list[Record]:
+    return [record for _, record in found]
+
+
+class Documents(Sequence[Document]):
+    """What was found, decoded one by one as it is read: a million documents at once would not fit."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[Document]:
+        return (record.document for _, record in self._found)
+
+    @overload
+    def __getitem__(self, at: int) -> Document: ...
+    @overload
+    def __getitem__(self, at: slice) -> Documents: ...
+    def __getitem__(self, at: int | slice) -> Document | Documents:
+        return Documents(self._found[at]) if isinstance(at, slice) else self._found[at][1].document

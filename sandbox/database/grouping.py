@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bson import Decimal128, Int64
@@ -69,7 +69,7 @@ _ACCUMULATORS: dict[str, Fold] = {
 }
 
 
-def parse(specification: Any) -> Callable[[list[Document]], list[Document]]:
+def parse(specification: Any) -> Callable[[Sequence[Document]], list[Document]]:
     """The stage as a function over all documents; raises MongoDB's errors for unknown accumulators."""
     if not isinstance(specification, dict):
         raise CommandError(15947, "a group's fields must be specified in an object")
@@ -96,20 +96,25 @@ def parse(specification: Any) -> Callable[[list[Document]], list[Document]]:
             raise CommandError(9, "$count takes no arguments, i.e. $count:{}")
         folds[name] = (_ACCUMULATORS[operator], expressions.parse(argument))
 
-    def run(documents: list[Document]) -> list[Document]:
-        groups: dict[Any, tuple[Any, list[Document]]] = {}
+    arguments = [argument for _, argument in folds.values()]
+
+    def run(documents: Sequence[Document]) -> list[Document]:
+        # Per group its identifier and the values that each accumulator folds, but not the documents.
+        groups: dict[Any, tuple[Any, list[list[Any]]]] = {}
         for document in documents:
             value = expressions.evaluate(identifier, document)
-            groups.setdefault(sort_key(value), (value, []))[1].append(document)
+            columns = groups.setdefault(sort_key(value), (value, [[] for _ in arguments]))[1]
+            for column, argument in zip(columns, arguments, strict=True):
+                column.append(expressions.evaluate(argument, document))
         return [
             {
                 "_id": None if value is MISSING else value,
                 **{
-                    name: fold([expressions.evaluate(argument, member) for member in members])
-                    for name, (fold, argument) in folds.items()
+                    name: fold(column)
+                    for (name, (fold, _)), column in zip(folds.items(), columns, strict=True)
                 },
             }
-            for value, members in groups.values()
+            for value, columns in groups.values()
         ]
 
     return run

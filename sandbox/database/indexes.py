@@ -5,8 +5,10 @@ Their specifications are checked in index_options.py.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+import itertools
 from typing import Any, Final
+
+from sortedcontainers import SortedList
 
 from sandbox.database import matching
 from sandbox.database import predicates as p
@@ -56,7 +58,8 @@ class Index:
         self.sparse = bool(specification.get("sparse"))
         partial = specification.get("partialFilterExpression")
         self.partial: p.Predicate | None = None if partial is None else matching.parse(partial)
-        self.entries: list[Entry] = []
+        # Sorted Entry tuples; a plain list would move half a million places for one insertion in a million.
+        self.entries: SortedList = SortedList()
         # Where arrays were met, per field: never forgotten, as in MongoDB, until the index is rebuilt.
         self.array_depths: list[set[int]] = [set() for _ in self.key]
         self.uses = 0
@@ -77,7 +80,8 @@ class Index:
     @property
     def size_bytes(self) -> int:
         """An estimate: what the entries take as BSON, measured on a sample of a hundred."""
-        sample = self.entries[:: max(1, len(self.entries) // 100)]
+        every = max(1, len(self.entries) // 100)
+        sample = [self.entries[at] for at in range(0, len(self.entries), every)]
         each = sum(len(repr(key)) for key, _ in sample) / len(sample) if sample else 0
         return 4096 + int(each * len(self.entries))
 
@@ -101,32 +105,33 @@ class Index:
 
     def is_taken(self, key: tuple[Any, ...], by_other_than: int | None) -> int | None:
         """The record that has this key already; None if there is none but `by_other_than`."""
-        at = bisect_left(self.entries, (key,))
-        while at < len(self.entries) and self.entries[at][0] == key:
-            if self.entries[at][1] != by_other_than:
-                return self.entries[at][1]
-            at += 1
+        for found, record_id in self.entries.irange(minimum=(key,)):
+            if found != key:
+                return None
+            if record_id != by_other_than:
+                other: int = record_id
+                return other
         return None
 
     def add(self, record_id: int, keys: list[tuple[Any, ...]]) -> None:
         for key in keys:
-            insort(self.entries, (key, record_id))
+            self.entries.add((key, record_id))
 
     def discard(self, record_id: int, keys: list[tuple[Any, ...]]) -> None:
         for key in keys:
-            at = bisect_left(self.entries, (key, record_id))
-            if at < len(self.entries) and self.entries[at] == (key, record_id):
-                del self.entries[at]
+            self.entries.discard((key, record_id))
 
     def position(self, probe: tuple[Any, ...]) -> int:
         """Where the probe (a prefix of a stored key, perhaps with TOP behind it) would be inserted."""
-        return bisect_left(self.entries, (probe,))
+        place: int = self.entries.bisect_left((probe,))
+        return place
 
     def first_duplicate(self) -> int | None:
         """A record whose key another record has too."""
-        for before, after in zip(self.entries, self.entries[1:], strict=False):
+        for before, after in itertools.pairwise(self.entries):
             if before[0] == after[0] and before[1] != after[1]:
-                return after[1]
+                other: int = after[1]
+                return other
         return None
 
     def duplicate_key_error(self, namespace: str, document: Document, prefix: str = "") -> CommandError:

@@ -7,6 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from bson import DatetimeMS, Int64
@@ -16,6 +17,7 @@ from sandbox.database.authentication import Conversation
 from sandbox.database.authorization import User
 from sandbox.database.collection import Collection, check_name
 from sandbox.database.errors import CommandError, Document
+from sandbox.database.journal import FILE, Journal, entries, read_user, rewrite
 from sandbox.database.values import encode, now
 
 VERSION: Final = "7.0.14"
@@ -39,12 +41,14 @@ class Connection:
     conversation_database: str = "admin"
     application: str = ""
     opened: DatetimeMS = field(default_factory=now)
+    running: Document | None = None  # the command at work
+    running_since: float = 0.0  # time.monotonic()
 
 
 @dataclass
 class Cursor:
     namespace: str
-    documents: list[RawBSONDocument]
+    documents: list[bytes]
     position: int
     owner: str | None
     used: float
@@ -58,6 +62,7 @@ class Instance:
         self.started = time.monotonic()
         self.databases: dict[str, dict[str, Collection]] = {}
         self.users: dict[str, User] = {}
+        self._journal = Journal()
         self.connections: dict[int, Connection] = {}
         self.connections_created = 0
         self.operations: Counter[str] = Counter()
@@ -67,6 +72,36 @@ class Instance:
         self._retries: OrderedDict[bytes, tuple[int, Document]] = OrderedDict()
         self.sessions_ended = 0
 
+    def keep_in(self, directory: Path) -> None:
+        """Take over what the directory holds, and keep every change there from now on.
+
+        Raises OSError, or OutOfDiskSpace when there is no room for a fresh copy of it.
+        """
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = directory / FILE
+        descriptions: dict[str, Document] = {}
+        records: dict[str, dict[int, bytes]] = {}
+        for entry in entries(path):
+            _replay(entry, descriptions, records, self.users)
+        kept = [Collection(namespace) for namespace in descriptions]
+        for collection in kept:
+            collection.restore(descriptions[collection.namespace], records.get(collection.namespace, {}))
+        journal = rewrite(path, kept, self.users)
+        for collection in kept:
+            self.add_collection(collection).keep_in(journal)
+        self._journal = journal
+
+    def set_users(self, *users: User) -> None:
+        """Add users or replace those of the same identifiers."""
+        self._keep_users(self.users | {user.identifier: user for user in users})
+
+    def remove_user(self, identifier: str) -> None:
+        self._keep_users({key: user for key, user in self.users.items() if key != identifier})
+
+    def _keep_users(self, users: dict[str, User]) -> None:
+        self._journal.users(users)
+        self.users = users
+
     # -- databases and collections
 
     def collection(self, database: str, name: Any) -> Collection | None:
@@ -74,11 +109,17 @@ class Instance:
 
     def collection_or_create(self, database: str, name: Any) -> Collection:
         check_name(database, name)
+        found = self.databases.get(database, {}).get(name)
+        return found if found is not None else self.add_collection(Collection(f"{database}.{name}"))
+
+    def add_collection(self, collection: Collection) -> Collection:
+        """Raises InvalidNamespace (73); the collection itself may have been prepared."""
+        database, _, name = collection.namespace.partition(".")
         check_database(database)
-        collections = self.databases.setdefault(database, {})
-        if name not in collections:
-            collections[name] = Collection(f"{database}.{name}")
-        return collections[name]
+        self._journal.describe(collection.namespace, collection.description())
+        collection.keep_in(self._journal)
+        self.databases.setdefault(database, {})[name] = collection
+        return collection
 
     def existing_collection(self, database: str, name: Any) -> Collection:
         """Raises NamespaceNotFound (26)."""
@@ -88,10 +129,12 @@ class Instance:
         return found
 
     def drop(self, database: str, name: str) -> None:
-        del self.databases[database][name]
+        namespace = f"{database}.{name}"
+        self._journal.drop(namespace)
+        for build in self.databases[database].pop(name).builds:
+            build.abort("the collection was dropped")
         if not self.databases[database]:
             del self.databases[database]
-        namespace = f"{database}.{name}"
         self._cursors = {i: c for i, c in self._cursors.items() if c.namespace != namespace}
 
     def expire_documents(self) -> int:
@@ -103,14 +146,14 @@ class Instance:
     def open_cursor(
         self,
         namespace: str,
-        documents: Iterable[Document | RawBSONDocument],
+        documents: Iterable[Document | bytes],
         owner: str | None,
         batch_size: int | None = None,
         *,
         single_batch: bool = False,
     ) -> Document:
         """The reply's `cursor`: the first batch, and an id if more is left."""
-        raw = [d if isinstance(d, RawBSONDocument) else RawBSONDocument(encode(d)) for d in documents]
+        raw = [each if isinstance(each, bytes) else encode(each) for each in documents]
         size = _FIRST_BATCH if batch_size is None else batch_size
         stop = _batch_end(raw, 0, size)
         cursor_id = 0
@@ -118,7 +161,7 @@ class Instance:
             self._forget_idle_cursors()
             cursor_id = next(self._cursor_ids)
             self._cursors[cursor_id] = Cursor(namespace, raw, stop, owner, time.monotonic())
-        return {"firstBatch": raw[:stop], "id": Int64(cursor_id), "ns": namespace}
+        return {"firstBatch": _batch(raw[:stop]), "id": Int64(cursor_id), "ns": namespace}
 
     def continue_cursor(
         self, cursor_id: int, namespace: str, owner: str | None, batch_size: int | None
@@ -138,7 +181,7 @@ class Instance:
         if stop == len(cursor.documents):
             del self._cursors[cursor_id]
             cursor_id = 0
-        return {"nextBatch": batch, "id": Int64(cursor_id), "ns": namespace}
+        return {"nextBatch": _batch(batch), "id": Int64(cursor_id), "ns": namespace}
 
     def kill_cursor(self, cursor_id: int) -> bool:
         return self._cursors.pop(cursor_id, None) is not None
@@ -176,15 +219,41 @@ class Instance:
         self._retries.pop(session, None)
 
 
-def _batch_end(documents: list[RawBSONDocument], start: int, count: int) -> int:
+def _batch(documents: list[bytes]) -> list[RawBSONDocument]:
+    """The documents as the reply's encoder takes them over unchanged."""
+    return [RawBSONDocument(each) for each in documents]
+
+
+def _batch_end(documents: list[bytes], start: int, count: int) -> int:
     """Where a batch of at most `count` documents and 16 MiB ends; at least one document if any is left."""
     total = 0
     stop = start
     for stop in range(start, min(len(documents), start + count)):
-        total += len(documents[stop].raw)
+        total += len(documents[stop])
         if total > _MAX_BATCH_BYTES and stop > start:
             return stop
     return min(len(documents), start + count)
+
+
+def _replay(
+    entry: Document,
+    descriptions: dict[str, Document],
+    records: dict[str, dict[int, bytes]],
+    users: dict[str, User],
+) -> None:
+    do, namespace = entry["do"], entry.get("to", "")
+    if do == "put":
+        records.setdefault(namespace, {})[entry["id"]] = encode(entry["document"])
+    elif do == "delete":
+        records[namespace].pop(entry["id"], None)
+    elif do == "describe":
+        descriptions[namespace] = entry["description"]
+    elif do == "drop":
+        descriptions.pop(namespace, None)
+        records.pop(namespace, None)
+    else:
+        users.clear()
+        users.update((user.identifier, user) for user in map(read_user, entry["users"]))
 
 
 def check_database(name: str) -> None:

@@ -22,7 +22,7 @@ def database_command(
     port: int,
     username: str,
     password_file: Path,
-    data_directory: Path,
+    data_directory: Path | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
     ready_file: Path | None = None,
@@ -30,9 +30,9 @@ def database_command(
 ) -> list[str]:
     """The argument list of a database with one root user, for `subprocess.Popen`.
 
-    `mongod` is the path that `real_server()` found; None starts the embedded server, which keeps everything
-    in memory and leaves `data_directory` alone. With a certificate and its key (PEM files) clients need TLS.
-    Raises ValueError for a certificate without a key or the other way round.
+    `mongod` is the path that `real_server()` found, and needs a data directory; None starts the embedded
+    server, which without one keeps nothing beyond its end. With a certificate and its key (PEM files) clients
+    need TLS. Raises ValueError for a certificate without a key or the other way round.
     """
     if (certificate is None) != (key is None):
         raise ValueError(f"certificate ({certificate}) and key ({key}) go together")
@@ -43,6 +43,8 @@ def database_command(
         command += ["--certificate", str(certificate), "--key", str(key)]
     if ready_file is not None:
         command += ["--ready-file", str(ready_file)]
+    if data_directory is not None:
+        command += ["--data-directory", str(data_directory)]
     if mongod is not None:
-        command += ["--mongod", mongod, "--data-directory", str(data_directory)]
+        command += ["--mongod", mongod]
     return command

@@ -146,8 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
     own = parser()
     own.prog = "python -m sandbox.database.mongod"
     own.add_argument("--mongod", required=True, help="path of the mongod to run")
-    own.add_argument("--data-directory", type=Path, required=True, help="mongod's own directory")
     options = own.parse_args(arguments)
+    if options.data_directory is None:
+        own.error("mongod needs a --data-directory")
     try:
         _run(options)
     except (UsageError, PyMongoError, OSError, ssl.SSLError) as problem:

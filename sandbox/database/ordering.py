@@ -6,7 +6,7 @@ https://www.mongodb.com/docs/manual/reference/operator/aggregation/sort/.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.database.errors import CommandError, Document, bad_value, type_mismatch
@@ -68,8 +68,8 @@ def comparison_key(order: list[tuple[str, int]]) -> Callable[[Document], Any]:
     return key
 
 
-def sort_documents(documents: list[Document], order: list[tuple[str, int]]) -> list[Document]:
-    return sorted(documents, key=comparison_key(order)) if order else documents
+def sort_documents(documents: Sequence[Document], order: list[tuple[str, int]]) -> list[Document]:
+    return sorted(documents, key=comparison_key(order)) if order else list(documents)
 
 
 def sort_items(items: list[Any], specification: Any) -> list[Any]:

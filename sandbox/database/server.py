@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.database import commands, wire
-from sandbox.database.errors import CommandError
+from sandbox.database.errors import CommandError, Document
 from sandbox.database.instance import MAX_CONNECTIONS, Connection, Instance
+from sandbox.database.steps import Steps
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,8 @@ _HELLO = {"hello", "isMaster", "ismaster"}
 
 
 class _Protocol(asyncio.Protocol):
-    """One client connection. Commands run one at a time, so each is atomic."""
+    """One client connection. Commands run one at a time, so each is atomic; between the steps of a long one
+    other connections' commands run, while this connection's next one waits for it."""
 
     def __init__(self, instance: Instance, numbers: itertools.count[int]) -> None:
         self._instance = instance
@@ -30,6 +32,7 @@ class _Protocol(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
+        self._unfinished: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not isinstance(transport, asyncio.Transport):
@@ -50,11 +53,18 @@ class _Protocol(asyncio.Protocol):
             self._instance.connections.pop(self._connection.id, None)
 
     def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._answer_all()
+
+    def _answer_all(self) -> None:
+        """Answer every whole request that has come in, until one of them takes longer."""
         if self._connection is None or self._transport is None:
             return
-        self._buffer += data
         try:
-            while (length := wire.message_length(self._buffer)) is not None and len(self._buffer) >= length:
+            while self._unfinished is None:
+                length = wire.message_length(self._buffer)
+                if length is None or len(self._buffer) < length:
+                    return
                 message = bytes(self._buffer[:length])
                 del self._buffer[:length]
                 self._answer(self._connection, self._transport, wire.parse(message))
@@ -66,14 +76,40 @@ class _Protocol(asyncio.Protocol):
     def _answer(self, connection: Connection, transport: asyncio.Transport, request: wire.Request) -> None:
         name = next(iter(request.body), "")
         if request.legacy and name not in _HELLO:
-            reply = CommandError(
+            refusal = CommandError(
                 352,
                 f"Unsupported OP_QUERY command: {name}. The client driver may require an upgrade.",
-            ).document()
-        else:
-            reply = commands.run(self._instance, connection, request.body)
-        if request.wants_reply:
-            transport.write(wire.reply(request, reply))
+            )
+            _send(transport, request, refusal.document())
+            return
+        steps = commands.steps(self._instance, connection, request.body)
+        try:
+            pause = next(steps)
+        except StopIteration as end:
+            _send(transport, request, end.value)
+            return
+        self._unfinished = asyncio.create_task(self._go_on(transport, request, steps, pause))
+
+    async def _go_on(
+        self, transport: asyncio.Transport, request: wire.Request, steps: Steps[Document], pause: float
+    ) -> None:
+        """Do the rest of the steps, also when the client has gone meanwhile."""
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                pause = next(steps)
+        except StopIteration as end:
+            if not transport.is_closing():
+                _send(transport, request, end.value)
+        finally:
+            steps.close()
+            self._unfinished = None
+        self._answer_all()
+
+
+def _send(transport: asyncio.Transport, request: wire.Request, reply: Document) -> None:
+    if request.wants_reply:
+        transport.write(wire.reply(request, reply))
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -136,16 +136,18 @@ class _DocumentDb:
         write_secret(password_file, cluster["_MasterUserPassword"])
         ready_file.unlink(missing_ok=True)
         issued = certificates.authority(self._settings.pki).issue(name, [cluster["Endpoint"]])
+        mongod = real_server()
         command = database_command(
             host=cluster["Endpoint"],
             port=int(cluster["Port"]),
             username=cluster["MasterUsername"],
             password_file=password_file,
-            data_directory=folder / "data",
+            # A cluster's data ends with it, so the embedded server keeps it in memory.
+            data_directory=folder / "data" if mongod else None,
             certificate=issued.certificate,
             key=issued.key,
             ready_file=ready_file,
-            mongod=real_server(),
+            mongod=mongod,
         )
         self._servers.start(name, command, lambda: ready_file.exists() and self._answers(cluster))
 

@@ -13,8 +13,6 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
-from config.model import ConfigurationError
-
 ROOT = Path(__file__).parents[2]
 LAMBDAS = ROOT / "lambdas"
 REQUIREMENTS = LAMBDAS / "requirements.txt"
@@ -25,17 +23,16 @@ PLATFORM = "x86_64-manylinux2014"
 PIP_PLATFORM = "manylinux2014_x86_64"
 
 
-def code_asset(scope: Construct, source: str) -> assets.Asset:
-    """The asset with the package `cutover` and the migrations that the backend at `source` declares."""
-    migrations = migration_files(source)
+def code_asset(scope: Construct) -> assets.Asset:
+    """The asset with the package `cutover`. Migrations are not in it: they travel with the release."""
     files = package_files()
     return assets.Asset(
         scope,
         "Code",
         path=str(LAMBDAS),
         asset_hash_type=cdk.AssetHashType.CUSTOM,
-        asset_hash=content_hash([*files, *migrations]),
-        bundling=_locally(_PackageBundle(files, migrations)),
+        asset_hash=content_hash(files),
+        bundling=_locally(_PackageBundle(files)),
     )
 
 
@@ -63,18 +60,6 @@ def package_files() -> list[Path]:
         for path in (LAMBDAS / "cutover").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     )
-
-
-def migration_files(source: str) -> list[Path]:
-    """The backend's declared migrations; raises ConfigurationError when there are none."""
-    directory = ROOT / source / "migrations"
-    files = sorted(directory.glob("*.json"))
-    if not files:
-        raise ConfigurationError(
-            f"backend.source is {source!r}: {source}/migrations holds no .json file; "
-            "declare the wanted indexes there, or name another source"
-        )
-    return files
 
 
 def content_hash(files: Iterable[Path], *, salt: str = "") -> str:
@@ -123,26 +108,21 @@ def install_libraries(requirements: Path, target: Path) -> None:
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
-def copy_package(files: Iterable[Path], migrations: Iterable[Path], target: Path) -> None:
-    """Lay out the code asset: cutover/…, with the backend's migrations as cutover/migrations/*.json."""
+def copy_package(files: Iterable[Path], target: Path) -> None:
+    """Lay out the code asset: cutover/…"""
     for path in files:
         copy = target / path.relative_to(LAMBDAS)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    directory = target / "cutover" / "migrations"
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in migrations:
-        shutil.copyfile(path, directory / path.name)
 
 
 @jsii.implements(cdk.ILocalBundling)
 class _PackageBundle:
-    def __init__(self, files: list[Path], migrations: list[Path]) -> None:
+    def __init__(self, files: list[Path]) -> None:
         self._files = files
-        self._migrations = migrations
 
     def try_bundle(self, output_dir: str, *_options: object, **_more: object) -> bool:
-        copy_package(self._files, self._migrations, Path(output_dir))
+        copy_package(self._files, Path(output_dir))
         return True
 
 

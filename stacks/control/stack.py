@@ -51,7 +51,7 @@ class ControlStack(cdk.Stack):
         bus(self, names)
 
         template = assets.Asset(self, "EnvironmentTemplate", path=str(environment_template))
-        asset = code_asset(self, configuration.backend.source)
+        asset = code_asset(self)
         libraries = layer(self, names.named("libraries"))
         code = Code(asset.s3_bucket_name, asset.s3_object_key, libraries.layer_version_arn)
         provisioner = service_role(self, names, configuration, asset.s3_bucket_name)

@@ -42,12 +42,15 @@ def environment_functions(
                 Statement(
                     ["secretsmanager:GetSecretValue"],
                     [secrets["database-admin"], secrets["database-application"], secrets["smoke"]],
-                )
+                ),
+                # The release's migrations are in its source.
+                Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
             ],
             environment={
                 "ADMIN_SECRET": names.secret("database-admin"),
                 "APPLICATION_SECRET": names.secret("database-application"),
                 "SMOKE_SECRET": names.secret("smoke"),
+                "ARTIFACTS_BUCKET": names.artifacts_bucket,
                 "DATABASE_ENDPOINT": data.database_endpoint,
                 "DATABASE_PORT": data.database_port,
                 "DATABASE_NAME": configuration.database.name,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from cutover.domain.environment import Targets
+from tests.contract.migration_kit import Client, Site, site
 from tests.loopback import own_network
 from tests.sandbox.conftest import Emulator, running_emulator
 from tests.sandbox.test_embedded_database import Server, start, stop
@@ -29,6 +32,18 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         yield server
     finally:
         stop(server)
+
+
+@pytest.fixture
+def migrated(database_server: Server) -> Iterator[Site]:
+    """A database of the test's own: on the embedded server, or on the one that MONGO_URL names."""
+    url = os.environ.get("MONGO_URL")
+
+    def connect(**options: Any) -> Client:
+        return MongoClient(url, **options) if url else database_server.client(**options)
+
+    with site(connect) as made:
+        yield made
 
 
 @dataclass(frozen=True)

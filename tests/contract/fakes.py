@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -18,9 +18,10 @@ from cutover.domain.errors import (
     NotReachableError,
     NotWaitingError,
 )
+from cutover.domain.gates import Persona, Subject
 from cutover.domain.health import Target
-from cutover.domain.indexes import Index
 from cutover.domain.lock import Lock
+from cutover.domain.queries import NamedQuery
 from cutover.domain.records import LOCK, Item, Key
 from cutover.ports import (
     Alarm,
@@ -304,8 +305,14 @@ class FakeRegistry:
 
 
 class FakeSources:
-    def __init__(self, *keys: str) -> None:
+    """`files` of every source's folder."""
+
+    def __init__(self, *keys: str, files: Mapping[str, bytes] | None = None) -> None:
         self.keys = keys
+        self.files = files or {}
+
+    def folder(self, key: str, name: str) -> Mapping[str, bytes]:
+        return self.files
 
     def holds(self, key: str) -> bool:
         return key in self.keys
@@ -456,30 +463,20 @@ class FakeNetwork:
 
 @dataclass
 class FakeDatabase:
-    """Both Database and Queries. `duplicates`: collections whose unique index can't be built."""
+    """Both Database and Queries."""
 
     users: dict[str, str] = field(default_factory=dict)
-    there: list[Index] = field(default_factory=list)
     documents: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    duplicates: frozenset[str] = frozenset()
     stages: tuple[str, ...] = ("FETCH", "IXSCAN")
     taken: float = 1.0
     used: tuple[int, int] | None = (10, 100)
+    sizes: dict[str, int] = field(default_factory=dict)
+    asked: list[NamedQuery] = field(default_factory=list)
 
     def ensure_user(self, name: str, password: str) -> str:
         known = name in self.users
         self.users[name] = password
         return "updated" if known else "created"
-
-    def indexes(self, collection: str) -> Sequence[Index]:
-        return [index for index in self.there if index.collection == collection]
-
-    def create_index(self, index: Index) -> None:
-        from cutover.domain.errors import ServiceRefusedError
-
-        if index.unique and index.collection in self.duplicates:
-            raise ServiceRefusedError("duplicate key: {'email': 'a@example.com'}")
-        self.there.append(index)
 
     def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
         rows = self.documents.setdefault(collection, {})
@@ -491,26 +488,75 @@ class FakeDatabase:
     def sample(self, collection: str) -> Mapping[str, Any] | None:
         return next(iter(self.documents.get(collection, {}).values()), None)
 
-    def explain(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]]
-    ) -> Explained:
+    def size(self, collection: str) -> int:
+        return self.sizes.get(collection, len(self.documents.get(collection, {})))
+
+    def explain(self, query: NamedQuery) -> Explained:
+        self.asked.append(query)
         return Explained(self.stages, "an_index" if "IXSCAN" in self.stages else None)
 
-    def milliseconds(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]], times: int
-    ) -> Sequence[float]:
+    def milliseconds(self, query: NamedQuery, times: int) -> Sequence[float]:
         return [self.taken] * times
 
     def connections(self) -> tuple[int, int] | None:
         return self.used
 
 
+@dataclass
+class FakeMigrator:
+    """`slices`: how often an expansion answers that it is running. `broken`: what it raises instead; an error
+    of one name is raised by that call alone."""
+
+    slices: int = 0
+    broken: dict[str, Exception] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    done: list[tuple[str, str]] = field(default_factory=list)
+    under_way: int = 0
+
+    def expand(self, deployment: str) -> Mapping[str, Any]:
+        return self._work("expand", deployment, {"gates": [self._gate()]})
+
+    def contract(self, deployment: str) -> Mapping[str, Any]:
+        return self._work("contract", deployment, {"gates": [self._gate()], "applied": list(self.pending)})
+
+    def undo(self, deployment: str) -> Mapping[str, Any]:
+        return self._work("undo", deployment, {"undone": ["0002_backfill"], "left": self.left})
+
+    def contractions(self) -> Sequence[str]:
+        return self.pending
+
+    def _work(self, kind: str, deployment: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        if kind in self.broken:
+            raise self.broken[kind]
+        if self.under_way < self.slices:
+            self.under_way += 1
+            done = 100_000 * self.under_way
+            step = {"documents": done, "of": 1_000_000, "percent": done / 10_000}
+            return {
+                "status": "running",
+                "progress": {"phase": kind, "done": 1, "total": 2, "current": "0002_backfill", **step},
+            }
+        self.under_way = 0
+        self.done.append((kind, deployment))
+        progress = {"phase": kind, "done": 2, "total": 2, "current": None}
+        return {"status": "done", "progress": progress, **answer}
+
+    @staticmethod
+    def _gate() -> dict[str, Any]:
+        subject = Subject("C2c", Persona.RELIABILITY)
+        return subject.judge("Migrations", True, found="2 of 2 applied", wanted="all").as_json()
+
+
 class FakeHttp:
-    """A backend in a few lines. `faults` name what it does wrong; `versions` are answered in turn."""
+    """A backend in a few lines. `faults` name what it does wrong, on the port `only_on` if that is given.
+    `versions` are answered in turn, but for ports that `serving` knows better."""
 
     def __init__(self, version: str = "v1", faults: Sequence[str] = ()) -> None:
         self.versions = [version]
-        self.faults = set(faults)
+        self.faults = self._faults = set(faults)
+        self.only_on: int | None = None
+        self.serving: dict[int, Callable[[], str]] = {}
         self.asked: list[tuple[str, int, str]] = []
         self.headers: dict[str, str] = {}
         self.tls = {("1.0", "1.1"): Handshake(False, "refused"), ("1.3", "1.3"): Handshake(True, "TLSv1.3")}
@@ -528,9 +574,11 @@ class FakeHttp:
         upload: tuple[str, bytes] | None = None,
     ) -> Answer:
         self.asked.append((method, port, path))
-        if "dead" in self.faults:
+        self._faults = self.faults if self.only_on in (None, port) else set()
+        if "dead" in self._faults:
             raise NotReachableError("connection refused")
         version = self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]
+        version = self.serving[port]() if port in self.serving else version
         status, body = self._answer(
             method, path.split("?", maxsplit=1)[0], (headers or {}).get("Authorization"), json, upload
         )
@@ -545,7 +593,7 @@ class FakeHttp:
     ) -> tuple[int, Any]:
         if path == "/api/health/detailed":
             return 200, {
-                "dependencies": {"mongodb": {"ok": True}, "redis": {"ok": "redis" not in self.faults}}
+                "dependencies": {"mongodb": {"ok": True}, "redis": {"ok": "redis" not in self._faults}}
             }
         if path == "/api/auth/login":
             right = json == {"email": "smoke@example.com", "password": "right"}
@@ -554,7 +602,7 @@ class FakeHttp:
             return 200, {"models": [{"id": "m1"}]}
         if path.startswith("/api/health"):
             return 200, {"status": "ok"}
-        if token != "Bearer good" and "open door" not in self.faults:
+        if token != "Bearer good" and "open door" not in self._faults:
             return 401, {}
         return self._guarded(method, path, json, upload)
 
@@ -562,13 +610,13 @@ class FakeHttp:
         self, method: str, path: str, json: Any, upload: tuple[str, bytes] | None
     ) -> tuple[int, Any]:
         if path == "/api/evaluations" and method == "POST":
-            if "forgets" not in self.faults:
+            if "forgets" not in self._faults:
                 self._evaluations.append({"id": "e1", **json})
             return 201, {"id": "e1"}
         if path == "/api/evaluations":
             return 200, {"evaluations": self._evaluations}
         if upload is not None:
-            self._files["f1"] = upload[1] if "spoils files" not in self.faults else upload[1][:-1]
+            self._files["f1"] = upload[1] if "spoils files" not in self._faults else upload[1][:-1]
             return 201, {"id": "f1"}
         content = self._files.get(path.rsplit("/", 1)[-1])
         return (200, content) if content is not None else (404, {})

@@ -52,12 +52,14 @@ class Walk:
         self.variables: dict[str, Any] = {}
         self.visited: list[str] = []
         self.tried: list[str] = []
+        self.given: Any = None
 
     def run(self, given: Mapping[str, Any]) -> tuple[str, Any]:
         """("SUCCEEDED", output) or ("FAILED", {Error, Cause})."""
         name, data = self._definition["StartAt"], json.loads(json.dumps(given))
         for _ in range(2000):
             self.visited.append(name)
+            self.given = data
             state = self._definition["States"][name]
             if state["Type"] == "Fail":
                 return "FAILED", {key: self._value(state[key], data) for key in ("Error", "Cause")}

@@ -1,4 +1,4 @@
-"""What every database does with accounts, indexes, seeds and questions: the one in memory, and a real server."""
+"""What every database does with accounts, seeds and questions: the one in memory, and a real server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from cutover.adapters.mongo import AUTHENTICATION_FAILED, MongoDatabase, connect
-from cutover.domain.errors import AccessDeniedError, NotReachableError, ServiceRefusedError
-from cutover.domain.indexes import Index, difference
+from cutover.domain.errors import AccessDeniedError, NotReachableError
+from cutover.domain.queries import NamedQuery
 from tests.contract.fakes import FakeDatabase
 from tests.sandbox.test_embedded_database import PASSWORD, USER, Server
-
-EMAIL = Index("users", (("email", 1),), unique=True, name="email_unique")
-NEWEST = Index("evaluations", (("user_id", 1), ("created_at", -1)), name="user_newest")
 
 
 @dataclass(frozen=True)
@@ -63,15 +60,6 @@ def test_an_account_can_log_in_with_its_present_password_only(subject: Subject) 
     assert not subject.login("app_user", "first")
 
 
-def test_indexes_that_were_made_are_listed(subject: Subject) -> None:
-    assert list(subject.database.indexes("users")) == []
-    subject.database.create_index(EMAIL)
-    subject.database.create_index(NEWEST)
-
-    for index in (EMAIL, NEWEST):
-        assert difference([index], subject.database.indexes(index.collection)).present == (index,)
-
-
 def test_what_is_there_is_not_inserted_again(subject: Subject) -> None:
     assert subject.database.insert_missing("models", {"_id": "m1", "name": "first"})
     assert not subject.database.insert_missing("models", {"_id": "m1", "name": "second"})
@@ -85,14 +73,10 @@ def test_an_empty_collection_has_no_sample(subject: Subject) -> None:
     assert subject.database.sample("nowhere") is None
 
 
-def test_a_query_by_its_index_says_which(subject: Subject) -> None:
-    subject.database.create_index(NEWEST)
-    subject.database.insert_missing("evaluations", {"_id": "e1", "user_id": "u1", "created_at": 1})
-
-    explained = subject.database.explain("evaluations", {"user_id": "u1"}, [("created_at", -1)])
-    assert "COLLSCAN" not in explained.stages
-    assert explained.index is not None
-    assert len(subject.database.milliseconds("evaluations", {"user_id": "u1"}, [("created_at", -1)], 3)) == 3
+def test_a_sample_makes_a_collection_one_document_large(subject: Subject) -> None:
+    assert subject.database.size("models") == 0
+    subject.database.insert_missing("models", {"_id": "m1"})
+    assert subject.database.size("models") == 1
 
 
 def test_connections_are_told_with_their_limit(subject: Subject) -> None:
@@ -101,22 +85,26 @@ def test_connections_are_told_with_their_limit(subject: Subject) -> None:
     assert 0 < connections[0] < connections[1]
 
 
-def test_a_query_without_an_index_is_a_scan(database_server: Server) -> None:
+def test_a_query_by_its_index_says_which(database_server: Server) -> None:
+    name = f"db_{uuid4().hex[:8]}"
+    database_server.client()[name]["evaluations"].create_index(
+        [("user_id", 1), ("created_at", -1)], name="user_newest"
+    )
+    database = administered(database_server, name)
+    database.insert_missing("evaluations", {"_id": "e1", "user_id": "u1", "created_at": 1})
+
+    newest = NamedQuery("newest", "evaluations", {"user_id": "u1"}, (("created_at", -1),))
+    explained = database.explain(newest)
+    assert (explained.index, explained.scans, explained.sorts) == ("user_newest", False, False)
+    assert len(database.milliseconds(newest, 3)) == 3
+
+
+def test_a_query_without_an_index_is_a_scan_and_a_sort(database_server: Server) -> None:
     database = administered(database_server, f"db_{uuid4().hex[:8]}")
     database.insert_missing("evaluations", {"_id": "e1", "score": 1})
 
-    explained = database.explain("evaluations", {"score": 1}, [])
-    assert "COLLSCAN" in explained.stages
-    assert explained.index is None
-
-
-def test_duplicates_under_a_unique_index_are_named(database_server: Server) -> None:
-    database = administered(database_server, f"db_{uuid4().hex[:8]}")
-    for number in range(2):
-        database.insert_missing("users", {"_id": str(number), "email": "a@example.com"})
-
-    with pytest.raises(ServiceRefusedError, match=r"a@example\.com"):
-        database.create_index(EMAIL)
+    explained = database.explain(NamedQuery("q", "evaluations", {"score": 1}, (("created_at", -1),)))
+    assert (explained.index, explained.scans, explained.sorts) == (None, True, True)
 
 
 def test_a_wrong_password_is_access_denied(database_server: Server) -> None:

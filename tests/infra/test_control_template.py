@@ -37,6 +37,7 @@ IN_ENVIRONMENT = {
         "ADMIN_SECRET",
         "APPLICATION_SECRET",
         "SMOKE_SECRET",
+        "ARTIFACTS_BUCKET",
         "DATABASE_ENDPOINT",
         "DATABASE_PORT",
         "DATABASE_NAME",

@@ -157,7 +157,7 @@ RIGHTS = {
         "states:SendTaskFailure",
         "states:SendTaskSuccess",
     },
-    "database": {"secretsmanager:GetSecretValue"},
+    "database": {"s3:GetObject", "secretsmanager:GetSecretValue"},
     "probe": {"secretsmanager:GetSecretValue"},
     "load": set(),
 }

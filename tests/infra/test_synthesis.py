@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 from cfnlint.api import ManualArgs, lint
 
-from config.model import ConfigurationError
 from stacks.constructs.code import (
     REQUIREMENTS,
     ROOT,
     content_hash,
     copy_package,
     install_command,
-    migration_files,
     package_files,
 )
 from stacks.naming import ALARM_KINDS, COLOURS
@@ -97,19 +95,12 @@ def run_app(directory: Path, *, environment: str) -> subprocess.CompletedProcess
     )
 
 
-def test_the_code_is_our_package_and_the_backends_migrations(tmp_path):
-    copy_package(package_files(), migration_files("examples/backend"), tmp_path)
+def test_the_code_is_our_package_and_the_migrations_are_not_in_it(tmp_path):
+    copy_package(package_files(), tmp_path)
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"cutover/__init__.py", "cutover/migrations/indexes.json", "cutover/migrations/seed.json"} <= found
+    assert "cutover/__init__.py" in found
     assert all(name.startswith("cutover/") for name in found)
-    assert not any("__pycache__" in name for name in found)
-
-
-def test_a_source_without_migrations_is_named():
-    with pytest.raises(
-        ConfigurationError, match=r"backend\.source is .docs.: docs/migrations holds no \.json"
-    ):
-        migration_files("docs")
+    assert not any("__pycache__" in name or name.endswith("indexes.json") for name in found)
 
 
 def test_the_code_hash_follows_content_and_name(tmp_path, monkeypatch):

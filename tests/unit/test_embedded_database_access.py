@@ -279,12 +279,7 @@ def test_the_embedded_server_and_a_real_one_are_started_with_the_same_options(tm
     assert embedded[1:3] == ["-m", "sandbox.database"]
     assert real[1:3] == ["-m", "sandbox.database.mongod"]
     assert real[3 : len(embedded)] == embedded[3:]
-    assert real[len(embedded) :] == [
-        "--mongod",
-        "/opt/bin/mongod",
-        "--data-directory",
-        str(tmp_path / "data"),
-    ]
+    assert real[len(embedded) :] == ["--mongod", "/opt/bin/mongod"]
     with pytest.raises(ValueError, match="go together"):
         launch.database_command(**{**options, "key": None})
 

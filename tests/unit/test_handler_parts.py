@@ -1,4 +1,4 @@
-"""What the handlers do themselves: variables, dispatch, packed migrations, and which event goes where."""
+"""What the handlers do themselves: variables, dispatch, seed data, and which event goes where."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from cutover.domain.errors import InvalidInputError, MisconfiguredError
+from cutover.domain.queries import read_queries
+from cutover.domain.release_files import wanted_indexes
 from cutover.handlers import database, migrations, probe, provision, rollback
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.check_queries import filled
 from tests.contract.fakes import BLUE, FakeWorld
 from tests.contract.scenes import DEPLOYMENT, V2, alarm_event, live, locked, released
 
@@ -65,17 +68,22 @@ def test_a_secret_without_a_field_is_named_without_its_values() -> None:
 
 def test_the_example_backends_migrations_can_be_read() -> None:
     directory = ROOT / "examples" / "backend" / "migrations"
+    files = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
 
-    indexes, seed = migrations.wanted_indexes(directory), migrations.seed(directory)
+    indexes, seed = wanted_indexes(files), migrations.seed(files)
     assert len(indexes) == 6
-    assert set(seed) == {index.collection for index in indexes}, "the query check needs a document in each"
-    for index in indexes:
-        assert any(all(field in row for field, _ in index.keys) for row in seed[index.collection]), str(index)
+    for query in read_queries(json.loads(files["queries.json"])):
+        _, missing = filled(query.filter, seed[query.collection][0])
+        assert missing == [], f"the seed has no document to ask “{query.name}” with"
 
 
-def test_migrations_that_were_not_packed_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MisconfiguredError, match=r"migrations/indexes\.json was not packed"):
-        migrations.wanted_indexes(tmp_path)
+def test_a_release_that_declares_no_seed_has_none() -> None:
+    assert migrations.seed({}) == {}
+
+
+def test_a_seed_that_is_no_json_is_named() -> None:
+    with pytest.raises(MisconfiguredError, match=r"migrations/seed\.json: no extended JSON"):
+        migrations.seed({"seed.json": b"{"})
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 from cutover.domain.alarms import read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
-from cutover.domain.errors import NotWaitingError
-from cutover.domain.indexes import Index
+from cutover.domain.errors import NotReachableError, NotWaitingError, ServiceRefusedError
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import (
     approval,
@@ -48,6 +47,7 @@ from tests.contract.fakes import (
     FakeInventory,
     FakeLive,
     FakeLoad,
+    FakeMigrator,
     FakeNetwork,
     FakePlans,
     FakeRegistry,
@@ -63,9 +63,12 @@ from tests.unit.test_step_checks import DECLARED
 
 SOURCE = f"sources/{'a' * 64}.zip"
 INPUT = {"environment": "sandbox", "version": "v2", "source": SOURCE}
-WANTED = (Index("users", (("email", 1),), unique=True, name="email_unique"),)
-SEED = {
-    "users": [{"_id": "u1", "email": "x", "password_hash": {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"}}]
+FILES = {
+    "indexes.json": b'{"users": [{"name": "email_unique", "keys": [["email", 1]], "unique": true}]}',
+    "queries.json": b'[{"name": "by e-mail", "collection": "users", "filter": {"email": {"from_sample": "email"}}}]',
+    "seed.json": b"""{"users": [
+        {"_id": "u1", "email": "x", "password_hash": {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"}}
+    ]}""",
 }
 SECRETS = {
     "application": {"username": "app_user", "password": "secret"},
@@ -82,6 +85,7 @@ CONFIGURATION = {
         "query_mean_ms": 50,
         "index_hit": 0.95,
         "pool_use": 0.8,
+        "scan_documents": 0,
     },
     "window": {"enforced": False},
 }
@@ -99,6 +103,9 @@ class House:
             backend_blue=Group(["b1", "b2"], 2), backend_green=Group(["g1", "g2"], 2)
         )
         self.http, self.load, self.database = FakeHttp("v2"), FakeLoad(), FakeDatabase()
+        self.migrator = FakeMigrator()
+        self.sources_read: list[str] = []
+        self.http.serving[443] = lambda: self.live.version
         self.http.headers = {name.lower(): value for name, value in HEADERS.items()}
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
         self.network = FakeNetwork(*DECLARED)
@@ -166,6 +173,10 @@ class House:
             if self.script == "Success":
                 self.world.balancer.populate(Colour.GREEN, healthy=6)
 
+    def _files(self, source: str) -> Mapping[str, bytes]:
+        self.sources_read.append(source)
+        return FILES
+
     def build(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.builds.append(arguments)
         return {"BuildStatus": "SUCCEEDED"}
@@ -185,11 +196,12 @@ class House:
             "resources": self.resources,
             "doors": self.doors,
             "registry": self.registry,
-            "sources": FakeSources(SOURCE),
+            "sources": FakeSources(SOURCE, files=FILES),
+            "migrator": lambda _files: self.migrator,
             "tasks": self.tasks,
             "plans": self.plans,
             "templates": self.templates,
-            "declared": Declared(WANTED, "m" * 64, "code.zip", "layer:1", {}),
+            "declared": Declared("code.zip", "layer:1", {}),
             "alarms": self.alarms,
             "network": self.network,
             "http": self.http,
@@ -226,8 +238,7 @@ class House:
             monkeypatch.setattr(module, "wiring", lambda: wired)
         monkeypatch.setattr(load, "variables", lambda: wired.variables)
         monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
-        monkeypatch.setattr(database, "wanted_indexes", lambda: WANTED)
-        monkeypatch.setattr(database, "seed", lambda: SEED)
+        monkeypatch.setattr(database, "files_of", self._files)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -283,10 +294,70 @@ def test_the_build_gets_the_source_and_the_deployments_id_for_a_token(house: Hou
     assert {"Name": "IMAGE_TAG", "Value": "d2"} in arguments["EnvironmentVariablesOverride"]
 
 
-def test_an_image_is_promoted_without_a_build(house: House) -> None:
-    status, _ = house.walk.run({"environment": "sandbox", "version": "v2", "image": DIGEST})
+def test_an_image_is_promoted_without_a_build_and_with_the_migrations_of_its_source(house: House) -> None:
+    house.walk.run(INPUT)
+    house.builds.clear()
+    house.http.versions = ["v3"]
+    status, _ = house.another("d3").run({"environment": "sandbox", "version": "v3", "image": DIGEST})
 
     assert (status, house.builds) == ("SUCCEEDED", [])
+    assert house.sources_read == [SOURCE] * 4
+    assert house.migrator.done == [("expand", "d2"), ("expand", "d3")]
+
+
+def test_an_image_of_unknown_source_is_refused_for_its_migrations_are_unknown(house: House) -> None:
+    status, output = house.walk.run({"environment": "sandbox", "version": "v2", "image": DIGEST})
+
+    assert (status, output["Error"]) == ("FAILED", "SourceNotFoundError")
+    assert "nobody wrote down which source" in output["Cause"]
+
+
+def test_a_long_migration_goes_on_call_by_call_and_tells_how_far_it_is(house: House) -> None:
+    house.migrator.slices, seen = 3, []
+    advance = house.advance
+
+    def look() -> None:
+        if house.walk.visited[-1] == "Wait for the migration":
+            seen.append(house.walk.given["found"])
+        advance()
+
+    house.walk._on_wait = look
+    status, _ = house.walk.run(INPUT)
+
+    assert status == "SUCCEEDED"
+    assert seen == [f"0002_backfill {n}0 % ({n}00,000 of 1,000,000)" for n in (1, 2, 3)]
+
+
+def test_a_migration_that_takes_longer_than_its_phase_is_not_undone(house: House) -> None:
+    house.migrator.slices = 10_000
+    house.configuration.settings["poll_seconds"] = 60
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
+    assert "Undo the expansion" not in house.walk.visited
+
+
+def test_a_migration_that_breaks_is_undone(house: House) -> None:
+    house.migrator.broken = {"expand": ServiceRefusedError("0002_backfill: no such field")}
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "GateFailedError")
+    assert "found ServiceRefusedError: 0002_backfill: no such field" in output["Cause"]
+    assert house.migrator.done == [("undo", "d2")]
+
+
+def test_a_database_that_is_away_for_a_moment_is_asked_again(house: House) -> None:
+    expand, failures = house.migrator.expand, [NotReachableError("away")] * 2
+
+    def flaky(deployment: str) -> Mapping[str, Any]:
+        if failures:
+            raise failures.pop()
+        return expand(deployment)
+
+    house.migrator.expand = flaky  # type: ignore[method-assign]
+    status, _ = house.walk.run(INPUT)
+
+    assert (status, house.walk.tried) == ("SUCCEEDED", ["NotReachableError"] * 2)
 
 
 def test_a_plan_shows_everything_and_leaves_nothing(house: House) -> None:
@@ -333,6 +404,7 @@ def missing_alarm(house: House) -> None:
 
 def broken_cache(house: House) -> None:
     house.http.faults.add("redis")
+    house.http.only_on = 8443
 
 
 def scanning_query(house: House) -> None:
@@ -355,7 +427,7 @@ def missing_header(house: House) -> None:
         (open_port, "GateFailedError", "No SSH from anywhere"),
         (missing_alarm, "GateFailedError", "backend-green-health"),
         (broken_cache, "GateFailedError", "sick: redis"),
-        (scanning_query, "GateFailedError", "a scan (COLLSCAN)"),
+        (scanning_query, "GateFailedError", "whole collection (COLLSCAN)"),
         (missing_image, "ImageNotFoundError", "no image with the tag d2"),
         (missing_header, "GateFailedError", "X-Frame-Options"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from cutover.adapters.artifacts import ElasticRegistry
+from cutover.domain.records import image_key
 from cutover.domain.times import text
 from cutover.ports import Finding, ImageScan
 from cutover.steps.scan import ENDS_WITHIN_SECONDS, look_at_scan
@@ -113,6 +114,7 @@ def test_a_closed_gate_ends_a_built_and_a_promoted_image_before_it_runs_anywhere
     given: dict[str, Any],
 ) -> None:
     house.registry.scans = [scan]
+    house.world.journal.items[image_key(DIGEST)] = {"source": INPUT["source"]}
     status, output = house.walk.run(given)
 
     assert (status, output["Error"]) == ("FAILED", "GateFailedError")

@@ -1,8 +1,7 @@
-"""Monitoring, security, smoke, load, migrations and queries: every gate, open and closed."""
+"""Monitoring, security, smoke and load: every gate, open and closed."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,23 +9,18 @@ import pytest
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour
-from cutover.domain.errors import MisconfiguredError, NotReachableError
-from cutover.domain.indexes import Index
+from cutover.domain.errors import NotReachableError
 from cutover.ports import Alarm, Handshake, IngressRule
-from cutover.steps.check_queries import check_queries
 from cutover.steps.http_security import HEADERS, check_http
 from cutover.steps.load import load
-from cutover.steps.migrate import migrate
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
 from cutover.steps.smoke import Smoke
-from tests.contract.fakes import NOON, FakeAlarms, FakeDatabase, FakeHttp, FakeLoad, FakeNetwork
+from tests.contract.fakes import NOON, FakeAlarms, FakeHttp, FakeLoad, FakeNetwork
 from tests.contract.scenes import DEPLOYMENT, ENVIRONMENT, alarm_event
 
 THRESHOLDS = {"p95_ms": 500, "error_rate": 0.001, "query_mean_ms": 50, "index_hit": 0.95, "pool_use": 0.8}
 LOAD = {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"}
-EMAIL = Index("users", (("email", 1),), unique=True, name="email_unique")
-NEWEST = Index("evaluations", (("user_id", 1), ("created_at", -1)), name="user_newest")
 SMOKE_USER = {"email": "smoke@example.com", "password": "right"}
 
 
@@ -224,116 +218,3 @@ def test_a_quick_and_right_service_passes_the_load() -> None:
 )
 def test_the_load_is_judged_by_its_thresholds(summary: dict[str, Any], gate: str, verdict: str) -> None:
     assert loaded(**summary)[gate] == verdict
-
-
-SEED = {
-    "users": [
-        {"_id": "u1", "email": "x", "password_hash": {"from_secret": "SMOKE_PASSWORD", "as": "scrypt"}}
-    ],
-    "models": [{"_id": "m1", "provider": "openai", "status": "active"}],
-}
-APPLICATION = {"username": "app_user", "password": "secret"}
-
-
-def migrated(database: FakeDatabase, seed: dict[str, Any] = SEED) -> dict[str, Any]:
-    return migrate([EMAIL, NEWEST], seed, APPLICATION, SMOKE_USER, database=database)
-
-
-def test_account_indexes_and_seed_are_made() -> None:
-    database = FakeDatabase()
-    answer = migrated(database)
-
-    assert set(verdicts(answer).values()) == {"Pass"}
-    assert (database.users, set(database.there)) == ({"app_user": "secret"}, {EMAIL, NEWEST})
-    assert database.documents["users"]["u1"]["email"] == "smoke@example.com"
-
-
-def test_the_smoke_users_password_is_hashed_as_the_backend_hashes() -> None:
-    from backend.passwords import verify_password
-
-    database = FakeDatabase()
-    migrated(database)
-    assert verify_password("right", database.documents["users"]["u1"]["password_hash"])
-
-
-def test_nothing_in_the_answer_is_secret() -> None:
-    told = json.dumps(migrated(FakeDatabase()))
-    assert "secret" not in told
-    assert "right" not in told
-
-
-def test_migrating_twice_changes_nothing() -> None:
-    database = FakeDatabase()
-    migrated(database)
-    before = json.dumps(database.documents, sort_keys=True)
-    answer = migrated(database)
-
-    assert json.dumps(database.documents, sort_keys=True) == before
-    assert len(database.there) == 2
-    assert {gate["found"] for gate in answer["gates"][1:3]} == {"there"}
-
-
-def test_an_index_that_can_not_be_built_closes_its_gate_with_the_reason() -> None:
-    answer = migrated(FakeDatabase(duplicates=frozenset({"users"})))
-    gate = next(gate for gate in answer["gates"] if gate["name"] == "Index users{email} unique")
-
-    assert gate["verdict"] == "Fail"
-    assert "a@example.com" in gate["found"]
-
-
-def test_an_index_of_another_kind_is_not_dropped_but_named() -> None:
-    plain = Index("users", (("email", 1),))
-    database = FakeDatabase(there=[plain])
-    answer = migrated(database)
-    gate = next(gate for gate in answer["gates"] if gate["name"] == "Index users{email} unique")
-
-    assert gate["verdict"] == "Fail"
-    assert "drop it by hand" in gate["found"]
-    assert plain in database.there
-
-
-def test_a_secret_that_nobody_knows_is_named() -> None:
-    seed = {"users": [{"_id": "u", "password_hash": {"from_secret": "OTHER", "as": "scrypt"}}]}
-    with pytest.raises(MisconfiguredError, match="OTHER"):
-        migrated(FakeDatabase(), seed)
-
-
-def queried(database: FakeDatabase) -> dict[str, str]:
-    return verdicts(check_queries([EMAIL, NEWEST], THRESHOLDS, queries=database))
-
-
-def filled(**more: Any) -> FakeDatabase:
-    documents = {
-        "users": {"u1": {"_id": "u1", "email": "x"}},
-        "evaluations": {"e1": {"_id": "e1", "user_id": "u1", "created_at": 1}},
-    }
-    return FakeDatabase(documents=documents, **more)
-
-
-def test_queries_that_use_their_indexes_and_are_quick_pass() -> None:
-    assert set(queried(filled()).values()) == {"Pass"}
-
-
-def test_a_scan_closes_the_gates() -> None:
-    found = queried(filled(stages=("COLLSCAN",)))
-    assert found["Query by users{email} unique"] == "Fail"
-    assert found["Index hit"] == "Fail"
-
-
-def test_slow_queries_close_the_gates() -> None:
-    found = queried(filled(taken=60.0))
-    assert found["Query by evaluations{user_id, created_at↓}"] == "Fail"
-    assert found["Mean query time"] == "Fail"
-
-
-def test_empty_collections_are_no_data() -> None:
-    found = queried(FakeDatabase())
-    assert found.pop("Connections in use") == "Pass"
-    assert set(found.values()) == {"Inconclusive"}
-
-
-@pytest.mark.parametrize(
-    ("used", "verdict"), [((80, 100), "Fail"), (None, "Inconclusive"), ((0, 0), "Inconclusive")]
-)
-def test_connections_are_judged_when_the_server_tells(used: tuple[int, int] | None, verdict: str) -> None:
-    assert queried(filled(used=used))["Connections in use"] == verdict

@@ -19,8 +19,7 @@ from cutover.domain.errors import (
     PlanNotFoundError,
     SourceNotFoundError,
 )
-from cutover.domain.indexes import Index
-from cutover.domain.records import Deployment, deployment_key, history_key
+from cutover.domain.records import Deployment, deployment_key, history_key, image_key
 from cutover.steps.plan import Declared, make_plan
 from tests.contract.fakes import (
     FakeClock,
@@ -36,6 +35,7 @@ from tests.contract.scenes import DEPLOYMENT, DIGEST, STACK, V1, live
 
 SOURCE, OTHER = f"sources/{'a' * 64}.zip", f"sources/{'c' * 64}.zip"
 OTHER_IMAGE = f"sha256:{'3' * 64}"
+INDEXES = b'{"users": [{"name": "email_unique", "keys": [["email", 1]], "unique": true}]}'
 BIGGER = {
     "action": "Modify",
     "logical_id": "Template",
@@ -65,9 +65,10 @@ class Planner:
         self.clock = FakeClock(datetime(2026, 3, 4, 12, tzinfo=UTC))
         self.configuration: dict[str, Any] = {"window": {"enforced": False}, "watch": {"bake_seconds": 30}}
         self.changes: list[dict[str, Any]] = []
-        self.declared = Declared(
-            (Index("users", (("email", 1),), unique=True, name="x"),), "m1", "code.zip", "layer:1", PRICES
-        )
+        self.declared = Declared("code.zip", "layer:1", PRICES)
+        self.sources = FakeSources(SOURCE, OTHER, files={"indexes.json": INDEXES})
+        for image in (DIGEST, OTHER_IMAGE):
+            self.journal.items[image_key(image)] = {"source": SOURCE}
         self.templates, self.plans = FakeTemplates(), FakePlans()
         self.registry = FakeRegistry(v1=DIGEST, other=OTHER_IMAGE)
 
@@ -83,7 +84,7 @@ class Planner:
             stacks=self.stacks,
             templates=self.templates,
             registry=self.registry,
-            sources=FakeSources(SOURCE, OTHER),
+            sources=self.sources,
             plans=self.plans,
             clock=self.clock,
         )
@@ -264,7 +265,7 @@ def other_changes(planner: Planner) -> None:
 
 
 def other_migrations(planner: Planner) -> None:
-    planner.declared = replace(planner.declared, migrations="m2")
+    planner.sources.files = {"indexes.json": INDEXES.replace(b"email_unique", b"by_email")}
 
 
 def other_weights(planner: Planner) -> None:
@@ -285,12 +286,12 @@ def other_configuration(planner: Planner) -> None:
         (other_template, ["template"], "template (sha256): "),
         (other_code, ["template"], "template (code): code.zip → other.zip"),
         (other_changes, ["changes"], "changes: "),
-        (other_migrations, ["migrations"], "migrations (digest): m1 → m2"),
+        (other_migrations, ["migrations"], "migrations: {"),
         (other_weights, ["weights"], "weights: "),
         (other_release, ["live release"], "live release (version): v1 → v1b"),
         (other_configuration, ["configuration"], "configuration (watch.bake_seconds): 30 → 31"),
         (replace(DEPLOYMENT, image=OTHER_IMAGE), ["image"], f"image (digest): {DIGEST[:50]}"),
-        (replace(DEPLOYMENT, source=SOURCE), ["image", "source"], "source: null → {"),
+        (replace(DEPLOYMENT, source=OTHER), ["image", "source"], "source: {"),
         (replace(DEPLOYMENT, image=DIGEST, version="v3"), ["version"], "version: v2 → v3"),
         (
             replace(DEPLOYMENT, image=DIGEST, settings={"LOG_LEVEL": "DEBUG"}),

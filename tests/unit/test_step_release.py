@@ -120,9 +120,10 @@ def stage() -> Stage:
 
 
 def test_a_tag_becomes_a_digest() -> None:
-    assert find_image("d2", registry=FakeRegistry(d2=DIGEST))["digest"] == DIGEST
+    registry, journal = FakeRegistry(d2=DIGEST), locked(FakeJournal())
+    assert find_image(DEPLOYMENT, "d2", registry=registry, journal=journal)["digest"] == DIGEST
     with pytest.raises(ImageNotFoundError, match="tag d3"):
-        find_image("d3", registry=FakeRegistry(d2=DIGEST))
+        find_image(DEPLOYMENT, "d3", registry=registry, journal=journal)
 
 
 def test_the_release_is_started_on_every_instance_of_the_idle_colour(stage: Stage) -> None:

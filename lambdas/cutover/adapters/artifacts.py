@@ -8,6 +8,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
+from cutover.adapters.source_zip import files_of, verified
+from cutover.domain.errors import SourceNotFoundError
 from cutover.ports import Finding, ImageScan
 
 #: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageScanFinding.html
@@ -118,6 +120,16 @@ class BucketSources:
                     return False
                 raise
         return True
+
+    def folder(self, key: str, name: str) -> Mapping[str, bytes]:
+        with aws_errors():
+            try:
+                archive = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                if code(error) == "NoSuchKey":
+                    raise SourceNotFoundError(f"source: there is no s3://{self.location(key)}") from error
+                raise
+        return files_of(key, verified(key, archive), name)
 
     def location(self, key: str) -> str:
         return f"{self._bucket}/{key}"

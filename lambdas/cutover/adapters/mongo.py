@@ -20,18 +20,21 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from cutover.adapters.explain import explained
 from cutover.domain.errors import (
     AccessDeniedError,
     MisconfiguredError,
     NotReachableError,
     ServiceRefusedError,
+    TerminalError,
 )
-from cutover.domain.indexes import Index
+from cutover.domain.queries import NamedQuery
 from cutover.ports import Explained
 
 WAIT_MILLISECONDS = 10_000
 # MongoDB's error codes: https://www.mongodb.com/docs/manual/reference/error-codes/
-UNAUTHORIZED, AUTHENTICATION_FAILED, USER_NOT_FOUND, NAMESPACE_NOT_FOUND = 13, 18, 11, 26
+OUT_OF_DISK_SPACE = 14031
+UNAUTHORIZED, AUTHENTICATION_FAILED, NAMESPACE_NOT_FOUND = 13, 18, 26
 
 
 def connect(
@@ -66,15 +69,44 @@ def mongo_errors() -> Iterator[None]:
             f"duplicate key: {error.details.get('keyValue') if error.details else error}"
         ) from error
     except OperationFailure as error:
-        if error.code in (UNAUTHORIZED, AUTHENTICATION_FAILED):
-            raise AccessDeniedError(f"the database refused: {error}") from error
-        raise ServiceRefusedError(f"the database refused: {error}") from error
+        raise _refusal(error) from error
     except (AutoReconnect, ConnectionFailure) as error:
-        raise NotReachableError(f"the database does not answer: {error}") from error
+        raise _connection(str(error)) from error
     except ConfigurationError as error:
         raise MisconfiguredError(f"the database's address: {error}") from error
     except PyMongoError as error:
         raise ServiceRefusedError(f"the database: {error}") from error
+
+
+def _refusal(error: OperationFailure) -> TerminalError:
+    failures: list[dict[str, Any]] = (error.details or {}).get("writeErrors") or []
+    codes = {error.code, *(failure.get("code") for failure in failures)}
+    if codes & {UNAUTHORIZED, AUTHENTICATION_FAILED}:
+        return AccessDeniedError(f"the database refused: {error}")
+    if OUT_OF_DISK_SPACE in codes:
+        return ServiceRefusedError(
+            "the database's disk is full; DocumentDB builds indexes on the instance's local disk "
+            "(FreeLocalStorage): take a larger instance class, or free space, and deploy again "
+            f"(the server's words: {_first_words(str(error))})"
+        )
+    if failures:
+        return ServiceRefusedError(f"the database refused a write: {failures[0].get('errmsg', error)}")
+    return ServiceRefusedError(f"the database refused: {error}")
+
+
+def _connection(told: str) -> TerminalError | NotReachableError:
+    """A certificate that is not trusted won't be in a moment either."""
+    if "CERTIFICATE_VERIFY_FAILED" in told or "certificate verify failed" in told:
+        return MisconfiguredError(
+            f"the database's certificate is not trusted ({_first_words(told)}); the function's trust store "
+            "must hold the authority that issued it, and the address must be the one it was issued for"
+        )
+    return NotReachableError(f"the database does not answer: {_first_words(told)}")
+
+
+def _first_words(told: str) -> str:
+    """Without the driver's description of the topology."""
+    return told.partition(", Timeout:")[0].partition(", full error:")[0]
 
 
 class MongoDatabase:
@@ -94,33 +126,6 @@ class MongoDatabase:
             self._database.command(command, name, pwd=password, roles=roles)
         return "there already, its password set again" if there else "created"
 
-    def indexes(self, collection: str) -> Sequence[Index]:
-        with mongo_errors():
-            try:
-                found = list(self._database[collection].list_indexes())
-            except OperationFailure as error:
-                if error.code == NAMESPACE_NOT_FOUND:
-                    return []
-                raise
-        return [
-            Index(
-                collection,
-                tuple((field, int(direction)) for field, direction in index["key"].items()),
-                bool(index.get("unique", False)),
-                str(index["name"]),
-            )
-            for index in found
-            # Text, hashed and geo indexes have words for directions; none of ours is one.
-            if all(isinstance(direction, (int, float)) for direction in index["key"].values())
-        ]
-
-    def create_index(self, index: Index) -> None:
-        """DocumentDB builds in the foreground, and blocks the collection, unless it is told otherwise."""
-        with mongo_errors():
-            self._database[index.collection].create_index(
-                list(index.keys), name=index.name, unique=index.unique, background=True
-            )
-
     def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
         with mongo_errors():
             found = self._database[collection]
@@ -139,25 +144,24 @@ class MongoDatabase:
         with mongo_errors():
             return self._database[collection].find_one({})
 
-    def explain(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]]
-    ) -> Explained:
-        find: dict[str, Any] = {"find": collection, "filter": dict(query), "limit": 20}
-        if sort:
-            find["sort"] = dict(sort)
+    def size(self, collection: str) -> int:
         with mongo_errors():
-            answer = self._database.command("explain", find, verbosity="queryPlanner")
-        return _explained(answer["queryPlanner"]["winningPlan"])
+            return self._database[collection].estimated_document_count()
 
-    def milliseconds(
-        self, collection: str, query: Mapping[str, Any], sort: Sequence[tuple[str, int]], times: int
-    ) -> Sequence[float]:
+    def explain(self, query: NamedQuery) -> Explained:
+        find: dict[str, Any] = {"find": query.collection, "filter": dict(query.filter), "limit": query.limit}
+        if query.sort:
+            find["sort"] = dict(query.sort)
+        with mongo_errors():
+            return explained(self._database.command("explain", find, verbosity="queryPlanner"))
+
+    def milliseconds(self, query: NamedQuery, times: int) -> Sequence[float]:
         taken = []
         with mongo_errors():
             for _ in range(times):
                 began = time.perf_counter()
-                cursor = self._database[collection].find(dict(query)).limit(20)
-                list(cursor.sort(list(sort)) if sort else cursor)
+                cursor = self._database[query.collection].find(dict(query.filter)).limit(query.limit)
+                list(cursor.sort(list(query.sort)) if query.sort else cursor)
                 taken.append((time.perf_counter() - began) * 1000)
         return taken
 
@@ -168,18 +172,3 @@ class MongoDatabase:
             return None
         current = int(told["current"])
         return current, current + int(told["available"])
-
-
-def _explained(plan: Mapping[str, Any]) -> Explained:
-    stages: list[str] = []
-    index: str | None = None
-    pending: list[Mapping[str, Any]] = [plan]
-    while pending:
-        stage = pending.pop(0)
-        # MongoDB's newer engine wraps the classic plan.
-        stage = stage.get("queryPlan", stage)
-        if "stage" in stage:
-            stages.append(str(stage["stage"]))
-        index = index or stage.get("indexName")
-        pending += stage.get("inputStages") or ([stage["inputStage"]] if "inputStage" in stage else [])
-    return Explained(stages, index)

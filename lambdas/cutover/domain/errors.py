@@ -60,6 +60,10 @@ class SourceNotFoundError(TerminalError):
     """The artifacts bucket holds no such source."""
 
 
+class SourceChangedError(TerminalError):
+    """A source is not the zip that its name says."""
+
+
 class PlanNotFoundError(TerminalError):
     """No plan of that digest was kept, or the one that was is not the one that was sealed."""
 
@@ -122,6 +126,15 @@ class OutsideWindowError(TerminalError):
 
 class MisconfiguredError(TerminalError):
     """A function's environment, a secret or a stack's outputs lack something that they must have."""
+
+
+class MigrationRefusedError(TerminalError):
+    """A migration would be dangerous, or is not the one that was applied. Nothing was changed; the message
+    says of each what to do."""
+
+
+class MigrationFailedError(TerminalError):
+    """A migration's own code broke. What it had done is known, and the next attempt goes on from there."""
 
 
 class AccessDeniedError(TerminalError):

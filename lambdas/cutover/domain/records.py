@@ -43,6 +43,11 @@ def history_key(started: str, deployment: str) -> Key:
     return Key(HISTORY, f"{started}#{deployment}")
 
 
+def image_key(digest: str) -> Key:
+    """Where an image came from: its source is the home of its migrations."""
+    return Key("IMAGE", digest)
+
+
 def colour_key(colour: Colour) -> Key:
     return Key("COLOUR", f"backend#{colour}")
 

@@ -1,23 +1,36 @@
-"""The database function, inside the VPC: migrations, and the query check."""
+"""The database function, inside the VPC: migrations, and the query check.
+
+It runs the migrations of the release, which are the application's own code: reviewed with it, packed with it
+into the source whose SHA-256 is checked here, with this function's rights and no more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+from cutover.adapters.artifacts import BucketSources
 from cutover.adapters.aws import client
+from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import SecretsStore
 from cutover.adapters.mongo import MongoDatabase, connect
+from cutover.adapters.schema_store import SchemaStore
 from cutover.adapters.trust import database_trust
 from cutover.domain.errors import MisconfiguredError
+from cutover.domain.queries import read_queries
+from cutover.domain.release_files import FOLDER, Files, read_json
 from cutover.handlers.dispatch import dispatch
-from cutover.handlers.migrations import seed, wanted_indexes
+from cutover.handlers.migrations import Engine, declared, seed
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.ports import Migrator
 from cutover.steps.check_queries import check_queries
-from cutover.steps.migrate import migrate
+from cutover.steps.migrate import migrate, undo
+
+# Of one call: short, so that people see how far it is, and long enough that most of it is work.
+SLICE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +38,7 @@ class Variables(Common):
     admin_secret: str
     application_secret: str
     smoke_secret: str
+    artifacts_bucket: str
     database_endpoint: str
     database_port: int
     database_name: str
@@ -34,7 +48,9 @@ class Variables(Common):
 class Wiring:
     variables: Variables
     secrets: SecretsStore
+    sources: BucketSources
     database: MongoDatabase
+    migrator: Callable[[Files], Migrator]
 
 
 @cache
@@ -49,7 +65,14 @@ def wiring() -> Wiring:
         admin["password"],
         database_trust(),
     )
-    return Wiring(variables, secrets, MongoDatabase(connection, variables.database_name))
+    store, clock = SchemaStore(connection, variables.database_name), SystemClock()
+    return Wiring(
+        variables,
+        secrets,
+        BucketSources(client("s3"), variables.artifacts_bucket),
+        MongoDatabase(connection, variables.database_name),
+        lambda files: Engine(declared(files), store, clock, SLICE_SECONDS),
+    )
 
 
 def secret(secrets: SecretsStore, name: str, *wanted: str) -> Mapping[str, str]:
@@ -61,22 +84,34 @@ def secret(secrets: SecretsStore, name: str, *wanted: str) -> Mapping[str, str]:
     return table
 
 
-def make(_event: Mapping[str, Any]) -> dict[str, Any]:
-    wired = wiring()
+@lru_cache(maxsize=1)
+def files_of(source: str) -> Files:
+    """A source never changes: its name is its digest."""
+    return wiring().sources.folder(source, FOLDER)
+
+
+def make(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired, files = wiring(), files_of(str(event["source"]))
     return migrate(
-        wanted_indexes(),
-        seed(),
+        str(event["deployment"]["id"]),
+        seed(files),
         secret(wired.secrets, wired.variables.application_secret, "username", "password"),
         secret(wired.secrets, wired.variables.smoke_secret, "email", "password"),
+        migrator=wired.migrator(files),
         database=wired.database,
     )
 
 
+def take_back(event: Mapping[str, Any]) -> dict[str, Any]:
+    return undo(str(event["deployment"]["id"]), migrator=wiring().migrator(files_of(str(event["source"]))))
+
+
 def check(event: Mapping[str, Any]) -> dict[str, Any]:
-    return check_queries(wanted_indexes(), event["configuration"]["thresholds"], queries=wiring().database)
+    named = read_queries(read_json(files_of(str(event["source"])), "queries.json", []))
+    return check_queries(named, event["configuration"]["thresholds"], queries=wiring().database)
 
 
-ACTIONS = {"migrate": make, "check": check}
+ACTIONS = {"migrate": make, "undo": take_back, "check": check}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

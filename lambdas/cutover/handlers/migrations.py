@@ -1,45 +1,84 @@
-"""The wanted indexes and seed data of the service, as they were packed with the functions."""
+"""A release's migrations as the engine takes them, from the files of its source's folder `migrations`."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cutover.adapters.migration_files import Release, load_release
+from cutover.adapters.schema_store import SchemaStore
 from cutover.domain.errors import MisconfiguredError
-from cutover.domain.indexes import Index, read_indexes
+from cutover.domain.release_files import FOLDER, Files
+from cutover.ports import Clock
+from cutover.steps import migrations
 
-DIRECTORY = Path(__file__).resolve().parent.parent / "migrations"
-
-
-def wanted_indexes(directory: Path = DIRECTORY) -> tuple[Index, ...]:
-    import json  # noqa: PLC0415  only two functions read files
-
-    return read_indexes(json.loads(_text(directory / "indexes.json")))
+SEED = "seed.json"
 
 
-def seed(directory: Path = DIRECTORY) -> dict[str, list[dict[str, Any]]]:
-    """Dates are written as {"$date": "…"}, MongoDB's extended JSON."""
+class Engine:
+    """The port Migrator. Each call works for about `seconds`."""
+
+    def __init__(self, release: Release, store: SchemaStore, clock: Clock, seconds: float) -> None:
+        self._release, self._store, self._clock = release, store, clock
+        self._until = clock.monotonic() + seconds
+
+    def expand(self, deployment: str) -> Mapping[str, Any]:
+        return migrations.run(
+            self._release,
+            self._store,
+            kind="expand",
+            deployment=deployment,
+            remaining=self._remaining,
+            clock=self._clock,
+        )
+
+    def contract(self, deployment: str) -> Mapping[str, Any]:
+        return migrations.run(
+            self._release,
+            self._store,
+            kind="contract",
+            deployment=deployment,
+            remaining=self._remaining,
+            clock=self._clock,
+            watched=True,
+        )
+
+    def undo(self, deployment: str) -> Mapping[str, Any]:
+        return migrations.undo(
+            self._release, self._store, deployment=deployment, remaining=self._remaining, clock=self._clock
+        )
+
+    def contractions(self) -> Sequence[str]:
+        planned = migrations.plan(self._release, self._store, "contract")
+        return [
+            *(str(action["what"]) for action in planned["actions"]),
+            *(str(migration["name"]) for migration in planned["migrations"]),
+        ]
+
+    def _remaining(self) -> float:
+        return self._until - self._clock.monotonic()
+
+
+def declared(files: Files) -> Release:
+    """Raises MisconfiguredError and MigrationRefusedError, naming the file and the way out."""
+    with tempfile.TemporaryDirectory(prefix="migrations-") as directory:
+        for name, content in files.items():
+            (Path(directory) / name).write_bytes(content)
+        return load_release(Path(directory))
+
+
+def seed(files: Files) -> dict[str, list[dict[str, Any]]]:
+    """Dates are written as {"$date": "…"}, MongoDB's extended JSON. Empty where there is no such file."""
     from bson import json_util  # noqa: PLC0415  of pymongo, which only the database function needs
 
-    documents: dict[str, list[dict[str, Any]]] = json_util.loads(_text(directory / "seed.json"))
-    return documents
-
-
-def migrations_digest(directory: Path = DIRECTORY) -> str:
-    """SHA-256 over the names and the contents of every file that declares a migration."""
-    import hashlib  # noqa: PLC0415  only the plan asks
-
-    digest = hashlib.sha256()
-    for path in sorted(directory.glob("*.json")):
-        digest.update(f"\0{path.name}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _text(path: Path) -> str:
+    if SEED not in files:
+        return {}
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
+        documents: dict[str, list[dict[str, Any]]] = json_util.loads(files[SEED])
+    except (ValueError, TypeError) as error:
         raise MisconfiguredError(
-            f"migrations/{path.name} was not packed with the function: {error.strerror}"
+            f"{FOLDER}/{SEED}: no extended JSON ({error}); mend it in the source"
         ) from error
+    return documents

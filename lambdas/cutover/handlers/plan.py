@@ -19,7 +19,6 @@ from cutover.adapters.plans import BucketPlans, StackTemplate
 from cutover.adapters.stacks import CloudFormationStacks
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
-from cutover.handlers.migrations import migrations_digest, wanted_indexes
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.plan import Declared, make_plan
@@ -57,8 +56,6 @@ def wiring() -> Wiring:
     storage, formation = client("s3"), client("cloudformation")
     return Wiring(
         Declared(
-            indexes=wanted_indexes(),
-            migrations=migrations_digest(),
             code=variables.code_key,
             libraries=variables.layer_arn,
             prices=price_table(os.environ.get("AWS_REGION", "")),

@@ -16,6 +16,7 @@ from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.steps.compatibility import prove_compatible
 from cutover.steps.http_security import check_http
 from cutover.steps.prove import prove, see_gone
 from cutover.steps.smoke import Smoke
@@ -56,12 +57,28 @@ def security(_event: Mapping[str, Any]) -> dict[str, Any]:
 
 def smoke(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
+    port = wired.variables.test_listener_port
+    return Smoke(port, deployment.id, deployment.version, smoke_user(wired), wired.http).run()
+
+
+def compatibility(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return prove_compatible(
+        Deployment.read(event["deployment"]),
+        event["live"],
+        smoke_user(wired),
+        wired.variables.listener_port,
+        http=wired.http,
+        clock=wired.clock,
+    )
+
+
+def smoke_user(wired: Wiring) -> Mapping[str, str]:
     name = wired.variables.smoke_secret
     user = wired.secrets.read(name)
     if not user.get("email") or not user.get("password"):
         raise MisconfiguredError(f"the secret {name} lacks email or password")
-    port = wired.variables.test_listener_port
-    return Smoke(port, deployment.id, deployment.version, user, wired.http).run()
+    return user
 
 
 def proof(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +93,13 @@ def gone(event: Mapping[str, Any]) -> dict[str, Any]:
     return see_gone(str(event["version"]), wired.variables.listener_port, http=wired.http, clock=wired.clock)
 
 
-ACTIONS = {"gone": gone, "security": security, "smoke": smoke, "prove": proof}
+ACTIONS = {
+    "security": security,
+    "smoke": smoke,
+    "compatibility": compatibility,
+    "prove": proof,
+    "gone": gone,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def wiring() -> Wiring:
 
 
 def digest(event: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(find_image(str(event["tag"]), registry=wiring().registry))
+    wired, deployment = wiring(), Deployment.read(event["deployment"])
+    return dict(find_image(deployment, str(event["tag"]), registry=wired.registry, journal=wired.journal))
 
 
 def scan(event: Mapping[str, Any]) -> dict[str, Any]:

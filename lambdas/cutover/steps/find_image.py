@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from cutover.domain.errors import ImageNotFoundError
-from cutover.ports import Registry
+from cutover.domain.records import Deployment, image_key
+from cutover.ports import Change, Journal, Registry
 
 
-def find_image(tag: str, *, registry: Registry) -> dict[str, str]:
+def find_image(deployment: Deployment, tag: str, *, registry: Registry, journal: Journal) -> dict[str, str]:
+    """Writes down which source the image is from, so that a later promotion finds its migrations."""
     digest = registry.digest(tag=tag)
     if digest is None:
         raise ImageNotFoundError(
             f"the build ended well, but the repository {registry.name} holds no image with the tag {tag}"
         )
+    origin = {"source": deployment.source, "deployment": deployment.id, "version": deployment.version}
+    journal.write([Change("put", image_key(digest), origin)], lock=deployment.lock)
     return {"digest": digest, "image": f"{registry.uri}@{digest}"}

@@ -16,9 +16,7 @@ from cutover.domain.errors import (
     OutsideWindowError,
     PlanChangedError,
     PlanNotFoundError,
-    SourceNotFoundError,
 )
-from cutover.domain.indexes import Index
 from cutover.domain.plan import (
     changes_of,
     differences,
@@ -34,6 +32,7 @@ from cutover.domain.window import WindowDecision, decide_window, read_hours
 from cutover.ports import Clock, Journal, LoadBalancer, Plans, Registry, Sources, Stack, Stacks, Templates
 from cutover.steps.prepare_change_set import FIRST_LIVE, outputs_of
 from cutover.steps.records import read_live
+from cutover.steps.release_source import declared_migrations, source_of
 
 # How far back expectations are looked for, and how many deployments they rest on.
 MOST_HISTORY, MOST_MEASURED = 25, 5
@@ -42,11 +41,8 @@ RELEASE_PHASE = 3
 
 @dataclass(frozen=True)
 class Declared:
-    """What is packed with the function: the wanted indexes, the digest of all migrations, the functions' own
-    code, and the price table of the region."""
+    """What is packed with the function: the functions' own code, and the price table of the region."""
 
-    indexes: tuple[Index, ...]
-    migrations: str
     code: str
     libraries: str
     prices: Mapping[str, Any]
@@ -74,7 +70,8 @@ def make_plan(
     to a plan PlanNotFoundError, or PlanChangedError naming every input that is not what was planned.
     """
     window = _window(deployment, configuration, clock)
-    image, source = _image(deployment, registry), _source(deployment, sources)
+    image = _image(deployment, registry)
+    source = source_of(deployment, journal=journal, sources=sources)
     live = read_live(journal)
     weights = _live_weights(stacks.stack(), balancer)
     colours = _colours(weights, live)
@@ -107,11 +104,7 @@ def make_plan(
             "template": {"sha256": template, "code": declared.code, "libraries": declared.libraries},
             "change_set": {**change_set, "changes": changes} if change_set else None,
             "security_groups": security_group_changes(changes),
-            "migrations": {
-                "indexes": [str(index) for index in declared.indexes],
-                "digest": declared.migrations,
-                "how": "made where they are missing",
-            },
+            "migrations": declared_migrations(source["key"], sources=sources),
             "cost": {
                 **compare(wanted, templates.live(), declared.prices),
                 "per_deployment": per_deployment(
@@ -192,15 +185,6 @@ def _image(deployment: Deployment, registry: Registry) -> dict[str, Any]:
             "give a digest that was built before, or a source to build"
         )
     return {"digest": deployment.image, "tag": deployment.id, "repository": registry.uri}
-
-
-def _source(deployment: Deployment, sources: Sources) -> dict[str, Any] | None:
-    if not deployment.source:
-        return None
-    location = sources.location(deployment.source)
-    if not sources.holds(deployment.source):
-        raise SourceNotFoundError(f"source: there is no s3://{location}; upload it, as `cutover deploy` does")
-    return {"key": deployment.source, "location": location}
 
 
 def _live_weights(stack: Stack | None, balancer: LoadBalancer) -> Weights:

@@ -10,6 +10,6 @@ from sandbox.database.commands import (  # noqa: F401 - imported for the registr
     users,
     writing,
 )
-from sandbox.database.commands.registry import run
+from sandbox.database.commands.registry import run, steps
 
-__all__ = ["run"]
+__all__ = ["run", "steps"]

@@ -10,6 +10,7 @@ from sandbox.database.commands.reading import batch_size
 from sandbox.database.commands.registry import Context, boolean, command, mapping, refuse
 from sandbox.database.errors import CommandError, Document, bad_value, type_mismatch
 from sandbox.database.indexes import Index
+from sandbox.database.steps import Steps
 from sandbox.database.values import MISSING
 
 _CREATE_NOT_HERE = (
@@ -34,9 +35,9 @@ def create(context: Context, body: Document) -> Document:
     name = check_name(context.database, body["create"])
     if context.instance.collection(context.database, name) is not None:
         raise CommandError(48, f"Collection {context.database}.{name} already exists.")
-    # Checked on a collection that is not in the catalogue yet, so that a wrong validator creates nothing.
-    _set_validation(Collection(f"{context.database}.{name}"), body)
-    _set_validation(context.instance.collection_or_create(context.database, name), body)
+    collection = Collection(f"{context.database}.{name}")
+    _set_validation(collection, body)
+    context.instance.add_collection(collection)
     return {}
 
 
@@ -69,10 +70,7 @@ def modify(context: Context, body: Document) -> Document:
         if before == value:
             continue
         reply |= {f"{option}_old": before, f"{option}_new": value}
-        if option == "hidden" and not value:
-            index.specification.pop("hidden", None)
-        else:
-            index.specification[option] = value
+        collection.change_index(index, {option: None if value is False else value})
     return reply
 
 
@@ -152,7 +150,7 @@ def _list_cursor(context: Context, namespace: str, shown: list[Document], body: 
     action="createIndex",
     write=True,
 )
-def create_indexes(context: Context, body: Document) -> Document:
+def create_indexes(context: Context, body: Document) -> Steps[Document]:
     refuse(body, "ignoreUnknownIndexOptions")
     wanted = body["indexes"]
     if not isinstance(wanted, list):
@@ -163,11 +161,11 @@ def create_indexes(context: Context, body: Document) -> Document:
         index_options.normalise(specification)
     is_new = context.instance.collection(context.database, body["createIndexes"]) is None
     collection = context.instance.collection_or_create(context.database, body["createIndexes"])
-    before = len(collection.indexes)
-    created = collection.create_indexes(wanted)
+    created = yield from collection.create_indexes_in_steps(wanted, context.deadline)
+    after = len(collection.indexes)
     reply: Document = {
-        "numIndexesBefore": before,
-        "numIndexesAfter": before + created,
+        "numIndexesBefore": after - created,
+        "numIndexesAfter": after,
         "createdCollectionAutomatically": is_new,
     }
     return reply if created else reply | {"note": "all indexes already exist"}
@@ -183,8 +181,10 @@ def drop_indexes(context: Context, body: Document) -> Document:
     wanted: Any = body["index"]
     if wanted == "*":
         chosen = [index for index in collection.indexes.values() if not index.is_id]
+        collection.abort_builds(None)
     else:
-        chosen = [collection.find_index(each) for each in (wanted if isinstance(wanted, list) else [wanted])]
+        named = wanted if isinstance(wanted, list) else [wanted]
+        chosen = [collection.find_index(each) for each in named if not collection.abort_builds(each)]
     if any(index.is_id for index in chosen):
         raise CommandError(72, "cannot drop _id index")
     for index in {index.name: index for index in chosen}.values():
@@ -197,5 +197,7 @@ def drop_indexes(context: Context, body: Document) -> Document:
 def list_indexes(context: Context, body: Document) -> Document:
     refuse(body, "includeBuildUUIDs", "includeIndexBuildInfo")
     collection = context.instance.existing_collection(context.database, body["listIndexes"])
-    shown = [index.specification for index in collection.indexes.values()]
+    # As in MongoDB, an index that is still being built is listed too.
+    building = [index for build in collection.builds for index in build.indexes]
+    shown = [index.specification for index in [*collection.indexes.values(), *building]]
     return _list_cursor(context, collection.namespace, shown, body)

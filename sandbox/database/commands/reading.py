@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-
-from bson.raw_bson import RawBSONDocument
 
 from sandbox.database import aggregation, execution, projection
 from sandbox.database.collection import Collection
@@ -19,10 +18,6 @@ FIND_FIELDS = (
     "filter projection sort skip limit batchSize singleBatch hint allowDiskUse noCursorTimeout "
     "allowPartialResults collation let max min returnKey showRecordId tailable awaitData oplogReplay"
 )
-
-
-def _raw(found: execution.Found) -> list[RawBSONDocument]:
-    return [RawBSONDocument(record.raw) for _, record in found]
 
 
 def batch_size(options: Document) -> int | None:
@@ -50,7 +45,7 @@ def find(context: Context, body: Document) -> Document:
     project = projection.parse(projected) if projected else None
     found = execution.run(context.instance.collection(context.database, body["find"]), query)
     documents: list[Any] = (
-        _raw(found) if project is None else [project(record.document) for _, record in found]
+        execution.records(found) if project is None else [project(record.document) for _, record in found]
     )
     cursor = context.instance.open_cursor(
         f"{context.database}.{body['find']}",
@@ -168,7 +163,7 @@ def aggregate(context: Context, body: Document) -> Document:
 
 def _source(
     context: Context, body: Document, stages: list[tuple[str, Any]]
-) -> tuple[list[Document] | list[RawBSONDocument], str]:
+) -> tuple[Sequence[Document | bytes], str]:
     target = body["aggregate"]
     first, argument = stages[0] if stages else ("", None)
     if target == 1 and not isinstance(target, str):
@@ -189,4 +184,4 @@ def _source(
     query, rest = aggregate_query(body, stages, context.deadline)
     after = aggregation.parse(rest)
     found = execution.run(collection, query)
-    return (after(execution.documents(found)) if rest else _raw(found)), namespace
+    return (after(execution.Documents(found)) if rest else execution.records(found)), namespace

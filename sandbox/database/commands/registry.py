@@ -16,6 +16,7 @@ from typing import Any
 from sandbox.database.authorization import User, unauthorized
 from sandbox.database.errors import CommandError, Document, bad_value, not_implemented, type_mismatch
 from sandbox.database.instance import Connection, Instance
+from sandbox.database.steps import Steps, finish
 from sandbox.database.values import as_integer, is_number, render, truthy, type_name
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class Context:
             raise unauthorized(self.database, command)
 
 
-Handler = Callable[[Context, Document], Document]
+# Most commands answer at once; one that may take long answers in steps, between which others run.
+Handler = Callable[[Context, Document], Document | Steps[Document]]
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,16 @@ def find(name: str) -> Command:
 
 
 def run(instance: Instance, connection: Connection, body: Document) -> Document:
+    """The reply to a request, with no other command in between."""
+    return finish(steps(instance, connection, body))
+
+
+def steps(instance: Instance, connection: Connection, body: Document) -> Steps[Document]:
     """The reply to a request, also when it fails; a fault of the server's own is InternalError (1)."""
     name = next(iter(body), "")
+    connection.running, connection.running_since = body, time.monotonic()
     try:
-        return _run(instance, connection, body, name)
+        return (yield from _run(instance, connection, body, name))
     except CommandError as error:
         return error.document()
     except RecursionError:
@@ -126,9 +134,11 @@ def run(instance: Instance, connection: Connection, body: Document) -> Document:
         return CommandError(
             1, f"The command {name} failed inside the embedded server; see its log"
         ).document()
+    finally:
+        connection.running = None
 
 
-def _run(instance: Instance, connection: Connection, body: Document, name: str) -> Document:
+def _run(instance: Instance, connection: Connection, body: Document, name: str) -> Steps[Document]:
     found = find(name)
     database = body.get("$db")
     if not isinstance(database, str):
@@ -142,11 +152,16 @@ def _run(instance: Instance, connection: Connection, body: Document, name: str) 
         context.require(found.action, body, None if found.cluster else database)
     instance.operations["command"] += name not in ("insert", "find", "update", "delete", "getMore")
     if not found.write:
-        return {**found.handler(context, body), "ok": 1.0}
-    return _run_write(context, found, body)
+        return {**(yield from _answer(context, found, body)), "ok": 1.0}
+    return (yield from _run_write(context, found, body))
 
 
-def _run_write(context: Context, found: Command, body: Document) -> Document:
+def _answer(context: Context, found: Command, body: Document) -> Steps[Document]:
+    answer = found.handler(context, body)
+    return answer if isinstance(answer, dict) else (yield from answer)
+
+
+def _run_write(context: Context, found: Command, body: Document) -> Steps[Document]:
     """Run a write once: the same session and number again, as after a lost reply, gives the first reply."""
     instance = context.instance
     session, number = body.get("lsid"), body.get("txnNumber")
@@ -157,7 +172,7 @@ def _run_write(context: Context, found: Command, body: Document) -> Document:
             return earlier
     else:
         key = None
-    reply = {**found.handler(context, body), "ok": 1.0}
+    reply = {**(yield from _answer(context, found, body)), "ok": 1.0}
     concern = _write_concern_error(body.get("writeConcern"))
     if concern is not None:
         reply["writeConcernError"] = concern

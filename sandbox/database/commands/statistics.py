@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from bson import Int64
 
+from sandbox.database import matching
 from sandbox.database.collection import Collection
 from sandbox.database.commands.registry import Context, boolean, command, integer
 from sandbox.database.errors import CommandError, Document, bad_value
+from sandbox.database.instance import Connection
 from sandbox.database.values import render
 
 
@@ -29,7 +32,9 @@ def _sizes(collection: Collection | None, namespace: str, scale: int) -> Documen
         "freeStorageSize": 0,
         "capped": False,
         "nindexes": len(per_index),
-        "indexBuilds": [],
+        "indexBuilds": [index.name for build in collection.builds for index in build.indexes]
+        if collection
+        else [],
         "totalIndexSize": total_index,
         "totalSize": size // scale + total_index,
         "indexSizes": per_index,
@@ -125,35 +130,55 @@ def operations_stage(context: Context, body: Document, argument: Any) -> list[Do
     return _operations(context, body, idle=argument.get("idleConnections") is True)
 
 
-@command("currentOp", fields="$all $ownOps")
+@command("currentOp", any_field=True)
 def current_operations(context: Context, body: Document) -> Document:
-    return {"inprog": _operations(context, body, idle=boolean(body, "$all"))}
+    """Fields that aren't the command's own filter what is shown, e.g. `"command.createIndexes"`."""
+    own = {"currentOp", "$all", "$ownOps", "$db", "lsid", "comment", "$readPreference", "$clusterTime"}
+    wanted = matching.parse({field: value for field, value in body.items() if field not in own})
+    shown = _operations(context, body, idle=boolean(body, "$all"))
+    return {"inprog": [each for each in shown if wanted.matches(each)]}
 
 
 def _operations(context: Context, body: Document, *, idle: bool) -> list[Document]:
-    """The server runs one command at a time, so what is in progress is this very command."""
+    """Index builds and what waits for them, and this very command: all others run one at a time."""
     if context.database != "admin":
         raise CommandError(73, "$currentOp must be run against the 'admin' database")
     context.require("inprog", body, None)
-    operations: list[Document] = []
-    for connection in context.instance.connections.values():
-        active = connection is context.connection
-        if not active and not idle:
-            continue
-        operations.append(
-            {
-                "type": "op",
-                "host": context.instance.address,
-                "desc": f"conn{connection.id}",
-                "connectionId": connection.id,
-                "client": connection.peer,
-                "appName": connection.application,
-                "active": active,
-                "opid": connection.id,
-                "op": "command" if active else "none",
-                "ns": "admin.$cmd.aggregate" if active else "",
-                "command": {k: v for k, v in body.items() if k != "lsid"} if active else {},
-                **({"secs_running": Int64(0), "microsecs_running": Int64(0)} if active else {}),
-            }
-        )
-    return operations
+    host = context.instance.address
+    return [
+        _connection_operation(connection, host)
+        for connection in context.instance.connections.values()
+        if connection.running is not None or idle
+    ] + [
+        build.operation(host)
+        for collections in context.instance.databases.values()
+        for collection in collections.values()
+        for build in collection.builds
+    ]
+
+
+def _connection_operation(connection: Connection, host: str) -> Document:
+    running = connection.running
+    shown: Document = {
+        "type": "op",
+        "host": host,
+        "desc": f"conn{connection.id}",
+        "connectionId": connection.id,
+        "client": connection.peer,
+        "appName": connection.application,
+        "active": running is not None,
+        "opid": connection.id,
+        "op": "none",
+        "ns": "",
+        "command": {},
+    }
+    if running is None:
+        return shown
+    microseconds = int((time.monotonic() - connection.running_since) * 1_000_000)
+    return shown | {
+        "op": "command",
+        "ns": f"{running.get('$db')}.$cmd",
+        "command": {k: v for k, v in running.items() if k != "lsid"},
+        "secs_running": Int64(microseconds // 1_000_000),
+        "microsecs_running": Int64(microseconds),
+    }

@@ -6,6 +6,7 @@ https://www.mongodb.com/docs/manual/reference/command/nav-user-management/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sandbox.database.authentication import MECHANISMS, make_credentials
@@ -22,7 +23,7 @@ def add_user(instance: Instance, name: str, database: str, password: str, roles:
     if f"{database}.{name}" in instance.users:
         raise CommandError(51003, f'User "{name}@{database}" already exists')
     user = User(name, database, make_credentials(name, password, list(MECHANISMS)), roles)
-    instance.users[user.identifier] = user
+    instance.set_users(user)
     return user
 
 
@@ -60,8 +61,14 @@ def create_user(context: Context, body: Document) -> Document:
     identifier = f"{context.database}.{name}"
     if identifier in context.instance.users:
         raise CommandError(51003, f'User "{name}@{context.database}" already exists')
-    context.instance.users[identifier] = User(
-        name, context.database, make_credentials(name, password, mechanisms), roles, body.get("customData")
+    context.instance.set_users(
+        User(
+            name,
+            context.database,
+            make_credentials(name, password, mechanisms),
+            roles,
+            body.get("customData"),
+        )
     )
     return {}
 
@@ -85,15 +92,16 @@ def update_user(context: Context, body: Document) -> Document:
         context.require("grantRole", body | {"pwd": "xxx"}, context.database)
     user = _existing(context, name, f'Could not find user "{name}" for db "{context.database}"')
     roles = parse_roles(body["roles"], context.database) if "roles" in body else user.roles
+    credentials = user.credentials
     if "pwd" in body:
-        user.credentials = make_credentials(name, _password(body), _mechanisms(body))
+        credentials = make_credentials(name, _password(body), _mechanisms(body))
     elif "mechanisms" in body:
         kept = _mechanisms(body)
-        if not set(kept) <= set(user.credentials):
+        if not set(kept) <= set(credentials):
             raise bad_value("mechanisms field must be a subset of previously set mechanisms")
-        user.credentials = {name: user.credentials[name] for name in kept}
-    user.roles = roles
-    user.custom_data = body.get("customData", user.custom_data)
+        credentials = {name: credentials[name] for name in kept}
+    custom_data = body.get("customData", user.custom_data)
+    context.instance.set_users(replace(user, credentials=credentials, roles=roles, custom_data=custom_data))
     return {}
 
 
@@ -101,7 +109,7 @@ def update_user(context: Context, body: Document) -> Document:
 def drop_user(context: Context, body: Document) -> Document:
     name = _name(body)
     user = _existing(context, name, f"User '{name}@{context.database}' not found")
-    del context.instance.users[user.identifier]
+    context.instance.remove_user(user.identifier)
     return {}
 
 
@@ -110,7 +118,8 @@ def grant_roles(context: Context, body: Document) -> Document:
     name = _name(body)
     user = _existing(context, name, f'Could not find user "{name}" for db "{context.database}"')
     granted = parse_roles(body["roles"], context.database)
-    user.roles = user.roles + [role for role in granted if role not in user.roles]
+    roles = user.roles + [role for role in granted if role not in user.roles]
+    context.instance.set_users(replace(user, roles=roles))
     return {}
 
 
@@ -119,7 +128,7 @@ def revoke_roles(context: Context, body: Document) -> Document:
     name = _name(body)
     user = _existing(context, name, f'Could not find user "{name}" for db "{context.database}"')
     revoked = parse_roles(body["roles"], context.database)
-    user.roles = [role for role in user.roles if role not in revoked]
+    context.instance.set_users(replace(user, roles=[role for role in user.roles if role not in revoked]))
     return {}
 
 
