@@ -29,7 +29,13 @@ VARIABLES = {
     "observe": {"DASHBOARD"},
     "swap": set(),
     "drift": {"STACK_NAME"},
-    "rollback": {"RELEASE_DOCUMENT", "STATE_MACHINE_ARN"},
+    "rollback": {
+        "RELEASE_DOCUMENT",
+        "STATE_MACHINE_ARN",
+        "PROBE_FUNCTION",
+        "REPOSITORY",
+        "REPOSITORY_URI",
+    },
     "approval": set(),
 }
 IN_ENVIRONMENT = {
