@@ -145,3 +145,29 @@ def test_rollback_by_hand_returns_to_the_previous_version_once(product, v1):
     assert again.returncode != 0
     assert "Traceback" not in again.stderr
     assert product.weights()[before["previous_colour"]] > 0
+
+
+def test_a_former_release_comes_back_by_its_image_within_its_four_budgets(product, v1):
+    """v4 was rolled back by hand and its containers are stopped."""
+    history = json.loads(product.cutover("history", "sandbox", "--json").stdout)
+    v4 = next(each["id"] for each in history if each["version"] == "v4" and each["mode"] == "deploy")
+    done = product.cutover("rollback", "sandbox", "--to", v4, "--reason", "it was right after all", "--json")
+    assert done.returncode == 0, done.stderr or done.stdout
+    steps = json.loads(done.stdout)["steps"]
+    assert [step["name"] for step in steps] == [
+        "Block traffic",
+        "Redeploy the previous image",
+        "Health",
+        "Restore traffic",
+    ]
+    assert product.live()["version"] == "v4"
+    assert product.weights()[product.live()["colour"]] == 100
+
+
+def test_a_frozen_environment_refuses_deployments_until_it_is_unfrozen(product, v1):
+    assert product.cutover("freeze", "sandbox", "--reason", "the e2e test").returncode == 0
+    refused = product.cutover("deploy", "sandbox", "--version", "v5")
+    assert (refused.returncode, "is frozen since" in refused.stderr) == (3, True), refused.stderr
+    assert "frozen" in product.cutover("status", "sandbox").stdout
+    assert product.cutover("unfreeze", "sandbox").returncode == 0
+    assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["frozen"] is None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cutover.domain.alarms import read_alarm_event
+from cutover.domain.alarms import FAST_KINDS, KINDS, read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
 from cutover.domain.errors import NotReachableError, NotWaitingError, ServiceRefusedError
@@ -123,9 +123,7 @@ class House:
     def _alarms(colour: Colour) -> list[Alarm]:
         return [
             Alarm(event["detail"]["alarmName"], "OK", NOON, event["detail"]["configuration"]["description"])
-            for event in (
-                alarm_event(colour, kind=k) for k in ("errors", "latency", "cpu", "memory", "health")
-            )
+            for event in (alarm_event(colour, kind=kind) for kind in (*FAST_KINDS, *KINDS))
         ]
 
     def another(self, name: str) -> Walk:
@@ -478,6 +476,18 @@ def test_a_swap_that_can_not_be_proved_is_taken_back(house: House) -> None:
     assert (house.live.version, house.live.rolled_back) == ("v1", True)
     assert house.record["status"] == "ROLLED_BACK"
     assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_a_fast_alarm_without_data_is_told_and_closes_no_gate(house: House) -> None:
+    house.alarms.alarms = [
+        replace(alarm, state="INSUFFICIENT_DATA") if "-fast-" in alarm.name else alarm
+        for alarm in house.alarms.alarms
+    ]
+    status, _ = house.walk.run(INPUT)
+
+    told = {gate["name"]: gate["verdict"] for phase in house.record["phases"] for gate in phase["gates"]}
+    assert status == "SUCCEEDED"
+    assert told["Alarm cutover-sandbox-backend-green-fast-errors"] == "Inconclusive"
 
 
 def test_a_guard_that_stands_already_is_waited_for_before_the_swap(house: House) -> None:
