@@ -119,8 +119,9 @@ BY_COMMAND = {"drift": {"look"}}
 
 
 def test_every_action_of_a_payload_is_handled() -> None:
-    # Asked for by the machine that brings a release to new instances: see test_step_boot.py.
-    handled: dict[str, set[str]] = {"release": {"boot", "booted"}}
+    # Asked for by the machine that brings a release to new instances (see test_step_boot.py), and by the
+    # rollback function after it has moved the traffic (see test_rollback_clock.py).
+    handled: dict[str, set[str]] = {"release": {"boot", "booted"}, "probe": {"gone"}}
     for name, state in tasks():
         if state["Resource"] == BUILD:
             continue

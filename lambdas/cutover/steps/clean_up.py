@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.health import GONE, HEALTHY, Target, instances_of
+from cutover.domain.errors import UnhealthyTargetsError
+from cutover.domain.health import GONE, HEALTHY, Target, health_of, instances_of
 from cutover.domain.records import Deployment, deployment_key
 from cutover.domain.times import text
 from cutover.ports import Change
@@ -54,7 +55,7 @@ def clean_up(
         for arn in attempt("find the execution", problems, world.executions.running) or []:
             stop(arn)
     to = about.failing.other
-    attempt("hold the listener", problems, lambda: hold(targets, Weights.all_on(to), world))
+    attempt("hold the listener", problems, lambda: hold(targets, to, world))
     attempt("aim the test listener", problems, lambda: aim(targets, about.failing, balancer=world.balancer))
     record = left.record if left else {}
     # Before the containers stop: nobody would see them answer afterwards.
@@ -70,10 +71,16 @@ def clean_up(
     return clock
 
 
-def hold(targets: Targets, wanted: Weights, world: World) -> None:
-    """A swap that was under way may have moved the traffic once more before it lost its lock."""
-    if world.balancer.weights(targets.listener_arn, targets) != wanted:
-        world.balancer.set_weights(targets.listener_arn, targets, wanted)
+def hold(targets: Targets, colour: Colour, world: World) -> None:
+    """A swap that was under way may have moved the traffic once more before it lost its lock. Raises
+    UnhealthyTargetsError, with the traffic left where it is, when nobody is healthy on the colour."""
+    wanted, balancer = Weights.all_on(colour), world.balancer
+    if balancer.weights(targets.listener_arn, targets) == wanted:
+        return
+    health = health_of(balancer.health(targets.of(colour)))
+    if health.healthy == 0:
+        raise UnhealthyTargetsError(f"{colour} should have the traffic and can't take it: {health}")
+    balancer.set_weights(targets.listener_arn, targets, wanted)
 
 
 def revive(colour: Colour, targets: Targets, world: World) -> None:

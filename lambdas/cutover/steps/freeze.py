@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cutover.domain.colours import Colour, Weights
+from cutover.domain.colours import Colour
 from cutover.domain.environment import Targets
 from cutover.domain.errors import ConflictError, ThrottledError, WrongEnvironmentError
 from cutover.domain.lock import Lock, LockRecord
@@ -113,8 +113,7 @@ def _leave(holder: str, live: Live | None, problems: list[str], world: World) ->
     if live is not None and live.deployment == holder:
         return f"version {live.version} has the traffic and keeps it; alarms and `cutover rollback` guard it"
     if live is not None:
-        wanted = Weights.all_on(live.colour)
-        attempt("hold the listener", problems, lambda: hold(live.targets, wanted, world))
+        attempt("hold the listener", problems, lambda: hold(live.targets, live.colour, world))
     if record.get("targets") and record.get("colour"):
         targets, colour = Targets.read(record["targets"]), Colour(record["colour"])
         if live is None or live.colour is not colour:

@@ -82,9 +82,10 @@ def swap(
 
 
 def _take_back(targets: Targets, journal: Journal, balancer: LoadBalancer) -> None:
-    """A rollback was faster: it has taken the lock, and the listener goes where the journal says."""
+    """A rollback was faster: it has taken the lock, and the listener goes where the journal says, unless
+    nobody is healthy there."""
     now = read_live(journal)
-    if now is not None:
+    if now is not None and health_of(balancer.health(targets.of(now.colour))).healthy > 0:
         balancer.set_weights(targets.listener_arn, targets, Weights.all_on(now.colour))
 
 
