@@ -266,6 +266,7 @@ class Site:
                     "EVENT_BUS": self.names.bus,
                     "RELEASE_DOCUMENT": self.names.release_document,
                     "STATE_MACHINE_ARN": self.names.state_machine_arn,
+                    "CONTRACTION_GROUP": self.names.contractions,
                     "PROBE_FUNCTION": self.names.named("probe"),
                     "REPOSITORY": self.names.repository,
                     "REPOSITORY_URI": self.names.repository_uri,

@@ -31,6 +31,7 @@ VARIABLES = {
     "RELEASE_DOCUMENT": "release",
     "STATE_MACHINE_ARN": "machine",
     "PROBE_FUNCTION": "probe",
+    "CONTRACTION_GROUP": "contractions",
     "REPOSITORY": "backend",
     "REPOSITORY_URI": "registry/backend",
 }

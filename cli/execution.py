@@ -58,10 +58,11 @@ class Request:
 
 @dataclass(frozen=True)
 class StateEntered:
-    """The execution went into this state."""
+    """The execution went into this state. `found`: how far the work is that it waits for, if told."""
 
     name: str
     at: datetime
+    found: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,17 @@ def states_entered(
 ) -> list[tuple[int, StateEntered]]:
     """The states entered since the event numbered `after`, with their events' numbers."""
     return [
-        (event["id"], StateEntered(event["stateEnteredEventDetails"]["name"], event["timestamp"]))
+        (event["id"], _entered(event))
         for event in _history(environment, execution_arn)
         if event["id"] > after and "stateEnteredEventDetails" in event
     ]
+
+
+def _entered(event: HistoryEventTypeDef) -> StateEntered:
+    details = event["stateEnteredEventDetails"]
+    try:
+        given = json.loads(details.get("input") or "{}")
+    except ValueError:  # a long input is cut off
+        given = {}
+    found = given.get("found") if isinstance(given, dict) else None
+    return StateEntered(details["name"], event["timestamp"], found if isinstance(found, str) else "")

@@ -38,18 +38,23 @@ class Progress:
 
     section: str = ""
     state: str = ""
+    found: str = ""
     since: datetime | None = None
     durations: dict[str, float] = field(default_factory=dict)
 
     def enter(self, entered: StateEntered) -> tuple[str, float] | None:
         """Move on; answers the section that ended by it and its seconds, if one did."""
         self.state = entered.name
+        self.found = entered.found
         opened = SECTIONS.get(entered.name)
         if opened is None or opened == self.section:
             return None
         ended = self.close(entered.at)
         self.section, self.since = opened, entered.at
         return ended
+
+    def __str__(self) -> str:
+        return f"{self.section} · {self.found or self.state}"
 
     def close(self, at: datetime) -> tuple[str, float] | None:
         """The section that was open has ended at this time."""
@@ -75,7 +80,7 @@ def follow(
         console: where progress goes; None stays silent (`--json`).
         on_state: sees every state as it is entered.
     """
-    progress, seen = Progress(), 0
+    progress, seen, told = Progress(), 0, ""
     spinner = console.status("starting") if console and console.is_terminal else None
     if spinner:
         spinner.start()
@@ -90,7 +95,10 @@ def follow(
                 if finished and console:
                     _tell(console, *finished)
                 if spinner:
-                    spinner.update(f"{progress.section}: {progress.state}")
+                    spinner.update(str(progress))
+                elif console and progress.found not in ("", told):
+                    console.print(f"    {progress}", markup=False, highlight=False)
+                    told = progress.found
             if ended:
                 finished = progress.close(ended.at)
                 if finished and console:

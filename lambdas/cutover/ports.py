@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # the rollback function waits for none of them
     from cutover.domain.environment import Targets
     from cutover.domain.health import Target
     from cutover.domain.lock import Lock
-    from cutover.domain.queries import NamedQuery
     from cutover.domain.records import Item, Key
+    from cutover.domain.stacks import ChangeSet, Stack, StackResource
+    from cutover.domain.templates import EnvironmentTemplate
 
 
 class Clock(Protocol):
@@ -90,6 +91,13 @@ class Visitor(Protocol):
         """When it last answered with the version; None if it was not seen to. Raises NotReachableError."""
 
 
+class Contractions(Protocol):
+    """The one-time schedules that contract a release's schema when its watch has ended."""
+
+    def cancel(self, deployment: str) -> None:
+        """Does nothing where there is none (any more)."""
+
+
 class TaskTokens(Protocol):
     """Tasks of the state machine that wait for an answer. Both raise NotWaitingError when nobody waits for
     it any more."""
@@ -101,7 +109,8 @@ class TaskTokens(Protocol):
 class LoadBalancer(Protocol):
     """Listeners and target groups."""
 
-    def weights(self, listener: str, targets: Targets) -> Weights: ...
+    def weights(self, listener: str, targets: Targets) -> Weights:
+        """`listener` may also be a rule of one."""
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         """One change of the listener; stickiness of target groups goes off, for it would override weights."""
@@ -110,24 +119,6 @@ class LoadBalancer(Protocol):
         """Every request is answered 503 by the balancer itself, until weights are set again."""
 
     def health(self, target_group: str) -> Sequence[Target]: ...
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack as CloudFormation has it; `outputs` and `parameters` by their names."""
-
-    status: str
-    reason: str
-    outputs: Mapping[str, str]
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StackResource:
-    logical_id: str
-    type: str
-    status: str
-    reason: str = ""
 
 
 class Stacks(Protocol):
@@ -143,19 +134,6 @@ class Stacks(Protocol):
         """The words of the first resource that failed in the stack's latest operation."""
 
 
-@dataclass(frozen=True)
-class ChangeSet:
-    """`changes` are plain: action, logical_id, type, replacement, scope, properties (names of those that
-    change)."""
-
-    name: str
-    status: str
-    execution_status: str
-    reason: str
-    changes: Sequence[Mapping[str, Any]]
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
 class ChangeSets(Protocol):
     def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
         """Does nothing when a change set of this name exists."""
@@ -165,8 +143,20 @@ class ChangeSets(Protocol):
         values."""
 
     def find(self, name: str) -> ChangeSet | None: ...
+    def unexecuted(self) -> Sequence[str]:
+        """The names of those that can still be deleted; none of a stack that does not exist."""
+
     def execute(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One of the environment's templates, with its stack and that stack's change sets."""
+
+    template: EnvironmentTemplate
+    stacks: Stacks
+    change_sets: ChangeSets
 
 
 class LiveResources(Protocol):
@@ -247,18 +237,21 @@ class Plans(Protocol):
     """Where plans are kept, by their digest."""
 
     def location(self, digest: str) -> str: ...
+    def console(self, digest: str) -> str:
+        """Its address in the AWS console."""
+
     def read(self, digest: str) -> Mapping[str, Any] | None: ...
     def keep(self, digest: str, document: Mapping[str, Any]) -> None: ...
 
 
 class Templates(Protocol):
-    """The environment's template."""
+    """The environment's templates, by their names and in their order."""
 
-    def wanted(self) -> tuple[Mapping[str, Any], str]:
-        """What change sets are made of, with its SHA-256."""
+    def wanted(self) -> Mapping[str, tuple[Mapping[str, Any], str]]:
+        """What change sets are made of, each with its SHA-256."""
 
-    def live(self) -> Mapping[str, Any] | None:
-        """What the stack has; None when there is no stack, or one without resources."""
+    def live(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """What the stacks have; None for one that is not there, or without resources."""
 
 
 class Sources(Protocol):
@@ -330,70 +323,6 @@ class Network(Protocol):
 class Secrets(Protocol):
     def read(self, name: str) -> Mapping[str, str]:
         """A JSON secret."""
-
-
-class Migrator(Protocol):
-    """The migration engine with one release's declared state at hand. Each call works for some seconds.
-
-    Answers {status: running, progress} or {status: done, progress, …}; progress is {phase, done, total,
-    current, documents, of, percent}.
-    """
-
-    def expand(self, deployment: str) -> Mapping[str, Any]:
-        """Done: and gates."""
-
-    def contract(self, deployment: str) -> Mapping[str, Any]:
-        """Done: and gates. Only for whoever knows that the watch has ended without a rollback."""
-
-    def undo(self, deployment: str) -> Mapping[str, Any]:
-        """Takes back what this deployment's expansion did. Done: and undone, left (names)."""
-
-    def contractions(self) -> Sequence[str]:
-        """The names of what a contraction would do now."""
-
-
-class Database(Protocol):
-    """The accounts and the seed of the environment's database."""
-
-    def ensure_user(self, name: str, password: str) -> str:
-        """readWrite on the database and nothing else; returns created or updated."""
-
-    def insert_missing(self, collection: str, document: Mapping[str, Any]) -> bool:
-        """By its _id; what is there stays as it is. True if it was inserted."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """How the server would answer a query: the stages of its winning plan, from the outside in."""
-
-    stages: Sequence[str]
-    index: str | None
-
-    @property
-    def scans(self) -> bool:
-        """Does it read every document?"""
-        return "COLLSCAN" in self.stages
-
-    @property
-    def sorts(self) -> bool:
-        """Does it sort in memory? An index that is in the wanted order needs no such stage."""
-        return "SORT" in self.stages
-
-
-class Queries(Protocol):
-    """The questions which the query check asks."""
-
-    def sample(self, collection: str) -> Mapping[str, Any] | None: ...
-
-    def size(self, collection: str) -> int:
-        """Documents, as far as the server knows without counting them."""
-
-    def explain(self, query: NamedQuery) -> Explained: ...
-
-    def milliseconds(self, query: NamedQuery, times: int) -> Sequence[float]: ...
-
-    def connections(self) -> tuple[int, int] | None:
-        """(in use, the most there may be); None when the server does not tell."""
 
 
 @dataclass(frozen=True)

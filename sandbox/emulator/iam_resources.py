@@ -211,6 +211,18 @@ def _identity(_name: str, request: Request) -> list[str] | None:
     return [f"arn:aws:iam::{request.account}:instance-profile/{profile}"] if profile else None
 
 
+def _schedules(name: str, request: Request) -> list[str] | None:
+    """A schedule is named by its group, too.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridgescheduler.html
+    """
+    found = re.match(r"/schedules/([^/]+)", request.path)
+    if not found or not name.endswith("Schedule"):
+        return None
+    group = request.one("GroupName", "groupName") or "default"
+    return [request.arn("scheduler", f"schedule/{group}/{found[1]}")]
+
+
 def _states(_name: str, request: Request) -> list[str] | None:
     arn = request.one("resourceArn", "stateMachineAliasArn")
     return [arn] if arn else None
@@ -248,6 +260,7 @@ JUDGES: dict[str, Callable[[str, Request], list[str] | None]] = {
     "iam": _identity,
     "lambda": _functions,
     "logs": _logs,
+    "scheduler": _schedules,
     "ses": _mail,
     "ssm": _systems_manager,
     "states": _states,

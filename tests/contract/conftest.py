@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 from cutover.domain.environment import Targets
-from tests.contract.migration_kit import Client, Site, site
+from tests.contract.migration_kit import Site, site
 from tests.loopback import own_network
 from tests.sandbox.conftest import Emulator, running_emulator
-from tests.sandbox.test_embedded_database import Server, start, stop
+from tests.sandbox.database_kit import Server, given, start, stop
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +25,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start(tmp_path_factory.mktemp("database"))
+    """The embedded server, or the one that MONGO_URL names."""
+    server = given() or start(tmp_path_factory.mktemp("database"))
     try:
         yield server
     finally:
@@ -36,13 +35,8 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 @pytest.fixture
 def migrated(database_server: Server) -> Iterator[Site]:
-    """A database of the test's own: on the embedded server, or on the one that MONGO_URL names."""
-    url = os.environ.get("MONGO_URL")
-
-    def connect(**options: Any) -> Client:
-        return MongoClient(url, **options) if url else database_server.client(**options)
-
-    with site(connect) as made:
+    """A database of the test's own."""
+    with site(database_server.client) as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""A walk through statemachines/deploy.asl.json with the real handlers, in one process and without AWS.
+"""A walk through a definition of statemachines/ with the real handlers, in one process and without AWS.
 
 It knows the states and fields that the machine uses, and raises for any other. Time passes when the machine waits.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachines" / "deploy.asl.json").read_text())
 STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
 WAITING = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+SCHEDULE = "arn:aws:states:::aws-sdk:scheduler:createSchedule"
 LAMBDA, BUILD = "arn:aws:states:::lambda:invoke", "arn:aws:states:::codebuild:startBuild.sync"
 Function = Callable[[dict[str, Any]], Any]
 
@@ -43,10 +45,11 @@ class Walk:
         on_wait: Callable[[], None] = lambda: None,
         build: Callable[[Mapping[str, Any]], Any] | None = None,
         tasks: FakeTasks | None = None,
+        schedule: Callable[[Mapping[str, Any]], Any] = lambda _: {},
         definition: Mapping[str, Any] = DEFINITION,
     ) -> None:
-        self._definition = definition
         self._tasks = tasks or FakeTasks()
+        self._schedule, self._definition = schedule, definition
         self._functions, self._clock, self._on_wait, self._build = functions, clock, on_wait, build
         self._context: dict[str, Any] = {"Execution": {"Id": arn, "Name": name}}
         self.variables: dict[str, Any] = {}
@@ -73,7 +76,12 @@ class Walk:
         return state["Next"], data
 
     def _wait(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
-        self._clock.sleep(float(self._value(state["Seconds"], data)))
+        if "Timestamp" in state:
+            until = datetime.fromisoformat(self._value(state["Timestamp"], data))
+            seconds = max(0.0, (until - self._clock.now()).total_seconds())
+        else:
+            seconds = float(self._value(state["Seconds"], data))
+        self._clock.sleep(seconds)
         self._on_wait()
         return state["Next"], data
 
@@ -124,6 +132,8 @@ class Walk:
                 if state["Resource"] == BUILD:
                     assert self._build is not None
                     return {"Build": self._build(arguments)}
+                if state["Resource"] == SCHEDULE:
+                    return self._called(self._schedule, arguments)
                 assert state["Resource"] in (LAMBDA, WAITING), state["Resource"]
                 return {"Payload": self._invoke(arguments)}
             except TaskFailed as failed:
@@ -134,15 +144,20 @@ class Walk:
                 self.tried.append(name)
 
     def _invoke(self, arguments: Mapping[str, Any]) -> Any:
-        """As Lambda does it: JSON in, JSON out, an exception as its class's name and its message."""
+        """As Lambda does it: JSON in, JSON out."""
         event = json.loads(json.dumps(arguments["Payload"]))
+        answer = self._called(self._functions[arguments["FunctionName"]], event)
+        return json.loads(json.dumps(answer))
+
+    @staticmethod
+    def _called(function: Callable[[Any], Any], argument: Any) -> Any:
+        """An exception is its class's name and its message."""
         try:
-            answer = self._functions[arguments["FunctionName"]](event)
+            return function(argument)
         except Exception as error:
             kind = type(error).__name__
             cause = json.dumps({"errorMessage": str(error), "errorType": kind, "stackTrace": []})
             raise TaskFailed(kind, cause) from error
-        return json.loads(json.dumps(answer))
 
     def _assign(self, holder: Mapping[str, Any], data: Any, **more: Any) -> None:
         # All of them are evaluated before any of them is set.

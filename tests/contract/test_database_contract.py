@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from cutover.adapters.mongo import AUTHENTICATION_FAILED, MongoDatabase, connect
 from cutover.domain.errors import AccessDeniedError, NotReachableError
 from cutover.domain.queries import NamedQuery
 from tests.contract.fakes import FakeDatabase
-from tests.sandbox.test_embedded_database import PASSWORD, USER, Server
+from tests.sandbox.database_kit import PASSWORD, USER, Server
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,17 @@ class Subject:
 
 def administered(server: Server, name: str) -> MongoDatabase:
     host, port = server.address.split(":")
-    return MongoDatabase(connect(host, int(port), USER, PASSWORD, str(server.ca)), name)
+    return MongoDatabase(connect(host, int(port), server.user, server.password, str(server.ca)), name)
+
+
+@pytest.fixture
+def name(database_server: Server) -> Iterator[str]:
+    """A database of the test's own, gone with its users at the end: the server may be somebody's."""
+    unique = f"db_{uuid4().hex[:8]}"
+    yield unique
+    with database_server.client() as client:
+        client[unique].command("dropAllUsersFromDatabase")
+        client.drop_database(unique)
 
 
 @pytest.fixture(params=["memory", "mongodb"])
@@ -34,7 +44,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     if request.param == "memory":
         fake = FakeDatabase()
         return Subject(fake, lambda user, password: fake.users.get(user) == password)
-    server, name = request.getfixturevalue("database_server"), f"db_{uuid4().hex[:8]}"
+    server, name = request.getfixturevalue("database_server"), request.getfixturevalue("name")
 
     def login(user: str, password: str) -> bool:
         client = server.client(user, password, authSource=name)
@@ -85,8 +95,7 @@ def test_connections_are_told_with_their_limit(subject: Subject) -> None:
     assert 0 < connections[0] < connections[1]
 
 
-def test_a_query_by_its_index_says_which(database_server: Server) -> None:
-    name = f"db_{uuid4().hex[:8]}"
+def test_a_query_by_its_index_says_which(database_server: Server, name: str) -> None:
     database_server.client()[name]["evaluations"].create_index(
         [("user_id", 1), ("created_at", -1)], name="user_newest"
     )
@@ -99,8 +108,8 @@ def test_a_query_by_its_index_says_which(database_server: Server) -> None:
     assert len(database.milliseconds(newest, 3)) == 3
 
 
-def test_a_query_without_an_index_is_a_scan_and_a_sort(database_server: Server) -> None:
-    database = administered(database_server, f"db_{uuid4().hex[:8]}")
+def test_a_query_without_an_index_is_a_scan_and_a_sort(database_server: Server, name: str) -> None:
+    database = administered(database_server, name)
     database.insert_missing("evaluations", {"_id": "e1", "score": 1})
 
     explained = database.explain(NamedQuery("q", "evaluations", {"score": 1}, (("created_at", -1),)))
@@ -109,7 +118,9 @@ def test_a_query_without_an_index_is_a_scan_and_a_sort(database_server: Server) 
 
 def test_a_wrong_password_is_access_denied(database_server: Server) -> None:
     host, port = database_server.address.split(":")
-    database = MongoDatabase(connect(host, int(port), USER, "wrong", str(database_server.ca)), "db")
+    database = MongoDatabase(
+        connect(host, int(port), database_server.user, "wrong", str(database_server.ca)), "db"
+    )
     with pytest.raises(AccessDeniedError):
         database.sample("users")
 

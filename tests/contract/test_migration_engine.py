@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import encode
 from pymongo.errors import WriteError
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from cutover.adapters import backfill
+from cutover.adapters import backfill, schema_session
+from cutover.adapters.schema_catalogue import builds
 from cutover.domain.errors import MigrationFailedError, MigrationRefusedError, ServiceRefusedError
 from cutover.steps import migrations
 from tests.contract.migration_kit import Site, released, script
@@ -249,6 +253,77 @@ def test_every_type_of_id_is_walked(migrated: Site, tmp_path: Path, monkeypatch:
         )
     )
     assert list(migrated.database["users"].find({}, {"_id": 0})) == [{"a": 1}] * len(ids)
+
+
+class Replies(CommandListener):
+    """The largest reply that a client got, in bytes."""
+
+    largest = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        pass
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        self.largest = max(self.largest, len(encode(event.reply)))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def test_no_more_than_a_batch_of_ids_and_wanted_fields_is_ever_fetched(
+    migrated: Site, tmp_path: Path
+) -> None:
+    """That is what bounds the memory; bench/backfill.py measures it over 1,000,000 documents."""
+    migrated.database["users"].insert_many({"_id": n, "name": "a", "big": "x" * 20_000} for n in range(500))
+    lines = (
+        'progress.update("users", {}, {"$set": {"a": 1}})',
+        'progress.transform("users", {}, ["name"], lambda it: {"$set": {"b": it["name"]}})',
+    )
+    replies = Replies()
+    with migrated.connect(event_listeners=[replies]) as client:
+        migrated.run(
+            released(tmp_path, {"0001_a.py": script("expand", *lines)}), store=migrated.store(client)
+        )
+    assert migrated.database["users"].count_documents({"a": 1, "b": "a"}) == 500
+    assert 5_000 < replies.largest < 40_000
+
+
+@pytest.fixture
+def many(migrated: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Enough documents for an index build that can be watched."""
+    monkeypatch.setattr(schema_session, "LOOK_EVERY_SECONDS", 0.02)
+    for first in range(0, 40_000, 10_000):
+        migrated.database["events"].insert_many({"_id": n, "k": n} for n in range(first, first + 10_000))
+    return migrated
+
+
+KEYS = {"events": [{"name": "k", "keys": [["k", 1]]}, {"name": "k2", "keys": [["k", -1]]}]}
+
+
+def test_an_index_that_another_attempt_is_building_is_waited_for(many: Site, tmp_path: Path) -> None:
+    """As after a function's time was used up: the server builds on, and asking again would be one too many."""
+    builder = threading.Thread(
+        target=lambda: many.database["events"].create_index("k", name="k", background=True)
+    )
+    builder.start()
+    while builder.is_alive() and not builds(many.database):
+        continue
+    assert builds(many.database)
+    told = many.run(released(tmp_path, {"indexes.json": KEYS}))
+    builder.join()
+    assert told["status"] == "done"
+    assert set(many.database["events"].index_information()) == {"_id_", "k", "k2"}
+
+
+def test_a_long_build_is_handed_from_one_call_to_the_next_with_its_share(many: Site, tmp_path: Path) -> None:
+    release = released(tmp_path, {"indexes.json": KEYS})
+    left = iter([600.0, 600.0])
+    told = many.run(release, remaining=lambda: next(left, 0.0))
+    assert told["status"] == "running"
+    assert told["progress"]["current"].startswith("create events.k")
+    assert 0 <= told["progress"]["percent"] <= 100
+    assert many.run(release)["status"] == "done"
+    assert set(many.database["events"].index_information()) == {"_id_", "k", "k2"}
 
 
 def test_a_transformation_reads_again_what_the_application_changed_meanwhile(

@@ -23,7 +23,7 @@ from cutover.domain.errors import (
 from cutover.steps import migrations
 from sandbox import pki
 from tests.contract.migration_kit import released, script
-from tests.sandbox.test_embedded_database import PASSWORD, USER, Server, start, stop
+from tests.sandbox.database_kit import USER, Server, start, stop
 
 SECRET = "never/to be:seen"
 FILES: dict[str, Any] = {
@@ -45,9 +45,10 @@ def failure(store: SchemaStore, folder: Path) -> CutoverError:
     return raised.value
 
 
-def store(server: Server, password: str = PASSWORD, ca: Path | None = None) -> SchemaStore:
+def store(server: Server, password: str | None = None, ca: Path | None = None) -> SchemaStore:
     host, port = server.address.split(":")
-    return SchemaStore(connect(host, int(port), USER, password, str(ca or server.ca)), "faults")
+    secret = password or server.password
+    return SchemaStore(connect(host, int(port), server.user, secret, str(ca or server.ca)), "faults")
 
 
 @pytest.fixture(autouse=True)

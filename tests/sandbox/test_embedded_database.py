@@ -1,6 +1,8 @@
-"""The embedded database as its clients see it: pymongo over TLS and SCRAM against the real process."""
+"""MongoDB as its clients see it: pymongo over TLS and SCRAM against the embedded server's process.
 
-import dataclasses
+With MONGO_URL against the server that it names: what this file expects is MongoDB's behaviour, not ours.
+"""
+
 import os
 import socket
 import ssl
@@ -8,9 +10,8 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,90 +25,46 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from sandbox import pki
 from sandbox.database import launch
+from tests.sandbox.database_kit import (
+    DEADLINE_SECONDS,
+    PASSWORD,
+    REPOSITORY,
+    USER,
+    Client,
+    Server,
+    given,
+    start,
+    stop,
+    wait_for,
+)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-USER, PASSWORD = "keeper", "p@ss/word: ünï"
-DEADLINE_SECONDS = 30.0
-
-Client = MongoClient[dict[str, Any]]
-
-
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_SECONDS:.0f} s"
-        time.sleep(0.02)
-
-
-@dataclass
-class Server:
-    process: subprocess.Popen[bytes]
-    address: str
-    ca: Path | None
-    log: Path
-    ready_file: Path
-
-    def client(self, user: str = USER, password: str = PASSWORD, **options: Any) -> Client:
-        tls = {"tls": True, "tlsCAFile": str(self.ca)} if self.ca else {}
-        host, port = self.address.split(":")
-        return MongoClient(
-            host,
-            int(port),
-            username=user,
-            password=password,
-            **{"replicaSet": "rs0", "w": "majority", "serverSelectionTimeoutMS": 5000, **tls, **options},
-        )
-
-
-def start(folder: Path, *extra: str, tls: bool = True) -> Server:
-    password_file, ready_file, log = folder / "password", folder / "ready", folder / "log"
-    password_file.write_text(PASSWORD + "\n")
-    issued = pki.Authority(folder / "pki").issue("database", ["127.0.0.1"]) if tls else None
-    command = launch.database_command(
-        host="127.0.0.1",
-        port=0,
-        username=USER,
-        password_file=password_file,
-        data_directory=folder / "data",
-        certificate=issued.certificate if issued else None,
-        key=issued.key if issued else None,
-        ready_file=ready_file,
-    )
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, *extra], stdout=output, stderr=output, cwd=REPOSITORY, start_new_session=True
-        )
-    try:
-        wait_for("the database", lambda: ready_file.exists() or process.poll() is not None)
-        assert process.poll() is None, log.read_text()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return Server(
-        process, ready_file.read_text().strip(), folder / "pki" / "ca.pem" if tls else None, log, ready_file
-    )
-
-
-def stop(server: Server) -> None:
-    server.process.kill()
-    server.process.wait()
+DATABASES = ("shop", "other")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = start(tmp_path_factory.mktemp("database"))
+    """The embedded server, or the one of MONGO_URL: what holds for one has to hold for the other."""
+    started = given() or start(tmp_path_factory.mktemp("database"))
+    with started.client() as client:
+        taken = sorted(set(client.list_database_names()) & set(DATABASES))
+        assert not taken, f"the tests would drop {taken} on {started.address}; give them another server"
     yield started
     stop(started)
+
+
+@pytest.fixture
+def embedded(server: Server) -> Server:
+    if server.process is None:
+        pytest.skip("this is about the embedded server's process; MONGO_URL names another")
+    return server
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     with server.client() as connected:
         yield connected
-        for name in connected.list_database_names():
+        for name in DATABASES:
             connected.drop_database(name)
 
 
@@ -115,22 +72,25 @@ def client(server: Server) -> Iterator[Client]:
 def test_a_connection_string_with_a_replica_set_and_tls_works(server: Server, retry_writes: bool) -> None:
     from urllib.parse import quote_plus
 
+    if server.ca is None or server.replica_set is None:
+        pytest.skip("the server of MONGO_URL has no TLS or no replica set")
     url = (
-        f"mongodb://{USER}:{quote_plus(PASSWORD)}@{server.address}/?replicaSet=rs0&tls=true"
+        f"mongodb://{quote_plus(server.user)}:{quote_plus(server.password)}@{server.address}/"
+        f"?replicaSet={server.replica_set}&tls=true"
         f"&tlsCAFile={quote_plus(str(server.ca))}&w=majority&retryWrites={str(retry_writes).lower()}"
     )
     with MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5000) as client:
         things = client.shop.things
         assert things.insert_one({"_id": "url", "retry": retry_writes}).acknowledged
         assert things.find_one_and_delete({"_id": "url"}) == {"_id": "url", "retry": retry_writes}
-        assert client.topology_description.replica_set_name == "rs0"
+        assert client.topology_description.replica_set_name == server.replica_set
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-1"])
 def test_both_scram_mechanisms_let_the_right_password_in(server: Server, mechanism: str) -> None:
     with server.client(authMechanism=mechanism) as client:
         assert client.admin.command("connectionStatus")["authInfo"]["authenticatedUsers"] == [
-            {"user": USER, "db": "admin"}
+            {"user": server.user, "db": "admin"}
         ]
 
 
@@ -145,13 +105,13 @@ def test_a_wrong_user_or_password_is_refused_alike_and_never_shown(
         client.shop.things.find_one()
     assert (refused.value.code, refused.value.details["codeName"]) == (18, "AuthenticationFailed")
     assert refused.value.details["errmsg"] == "Authentication failed."
-    log = server.log.read_text()
+    log = server.logged()
     assert password not in str(refused.value) + log
-    assert PASSWORD not in log
+    assert server.password not in log
 
 
-def test_a_client_without_tls_or_without_the_ca_gets_nowhere(server: Server) -> None:
-    ignorant = dataclasses.replace(server, ca=None)
+def test_a_client_without_tls_or_without_the_ca_gets_nowhere(embedded: Server) -> None:
+    ignorant = replace(embedded, ca=None)
     for tls in (False, True):
         with (
             ignorant.client(tls=tls, serverSelectionTimeoutMS=500) as client,
@@ -162,8 +122,9 @@ def test_a_client_without_tls_or_without_the_ca_gets_nowhere(server: Server) -> 
 
 def test_a_client_without_a_login_is_refused(server: Server) -> None:
     host, port = server.address.split(":")
+    tls = {"tls": True, "tlsCAFile": str(server.ca)} if server.ca else {}
     with (
-        MongoClient[dict[str, Any]](host, int(port), tls=True, tlsCAFile=str(server.ca)) as client,
+        MongoClient[dict[str, Any]](host, int(port), **tls) as client,
         pytest.raises(OperationFailure) as refused,
     ):
         client.shop.things.find_one()
@@ -251,6 +212,32 @@ def test_an_index_answers_a_query_as_explain_says(client: Client) -> None:
     assert set(orders.index_information()) == {"_id_", "customer_1_at_-1"}
 
 
+def test_others_read_and_write_while_an_index_is_built(embedded: Server, client: Client) -> None:
+    orders = client.shop.orders
+    for first in range(0, 50_000, 10_000):
+        orders.insert_many([{"n": n} for n in range(first, first + 10_000)])
+    building = threading.Thread(target=orders.create_index, args=("n",), kwargs={"unique": True})
+    building.start()
+    seen: list[dict[str, Any]] = []
+    written = 0
+    with embedded.client() as other:
+        other.admin.command("ping")
+        while building.is_alive():
+            seen += other.admin.command(
+                "currentOp", **{"command.createIndexes": "orders", "progress": {"$ne": None}}
+            )["inprog"]
+            other.shop.orders.insert_one({"n": -1 - written})
+            written += 1
+    building.join()
+    shares = [each["progress"]["done"] / each["progress"]["total"] for each in seen]
+    assert shares
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 1
+    assert written > 1
+    found = orders.find({"n": {"$lt": 0}}).explain()["executionStats"]
+    assert (found["totalKeysExamined"], found["nReturned"]) == (written, written)
+
+
 def test_a_large_result_comes_in_batches_below_mongodbs_limit(client: Client) -> None:
     blobs = client.shop.blobs
     blobs.insert_many([{"_id": n, "blob": b"x" * 3_000_000} for n in range(12)])
@@ -292,20 +279,20 @@ def test_sessions_work_and_transactions_are_refused(client: Client) -> None:
 
 
 def test_monitoring_finds_what_it_asks_for(client: Client) -> None:
-    assert client.server_info()["version"].startswith("7.0.")
+    assert client.server_info()["version"]
     status = client.admin.command("serverStatus")
     assert status["connections"]["current"] >= 1
     assert status["connections"]["available"] > 0
-    assert status["repl"]["setName"] == "rs0"
-    (operation,) = client.admin.command("currentOp")["inprog"]
-    assert "currentOp" in operation["command"]
-    assert next(iter(client.admin.aggregate([{"$currentOp": {}}])))["active"] is True
+    assert status["repl"]["setName"] == client.admin.command("hello")["setName"]
+    operations = client.admin.command("currentOp", **{"command.currentOp": 1})["inprog"]
+    assert [each["command"]["currentOp"] for each in operations] == [1]
+    assert any(each.get("active") for each in client.admin.aggregate([{"$currentOp": {}}]))
     assert client.admin.command("replSetGetStatus")["members"][0]["stateStr"] == "PRIMARY"
 
 
-def test_garbage_closes_its_own_connection_and_no_other(server: Server, client: Client) -> None:
-    host, port = server.address.split(":")
-    context = ssl.create_default_context(cafile=str(server.ca))
+def test_garbage_closes_its_own_connection_and_no_other(embedded: Server, client: Client) -> None:
+    host, port = embedded.address.split(":")
+    context = ssl.create_default_context(cafile=str(embedded.ca))
     for garbage in (b"GET / HTTP/1.1\r\n\r\n" * 4, struct.pack("<4i", 26, 1, 0, 2012) + b"x" * 10):
         with (
             socket.create_connection((host, int(port)), timeout=5) as raw,
@@ -338,10 +325,12 @@ def test_sigterm_ends_the_server_cleanly_with_connections_open(tmp_path: Path) -
     try:
         with server.client() as client:
             client.admin.command("ping")
+            assert server.process is not None
             server.process.terminate()
             assert server.process.wait(DEADLINE_SECONDS) == 0
+        assert server.ready_file is not None
         assert not server.ready_file.exists()
-        assert "Traceback" not in server.log.read_text()
+        assert "Traceback" not in server.logged()
     finally:
         stop(server)
 

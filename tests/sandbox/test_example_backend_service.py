@@ -109,7 +109,9 @@ def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def environment(emulator: Any, mongo_url: str, redis_url: str, tmp_path_factory: Any) -> dict[str, str]:
+def environment(
+    emulator: Any, mongo_url: str, redis_url: str, tmp_path_factory: Any
+) -> Iterator[dict[str, str]]:
     """The service's environment on a migrated database; the S3 rights are those the README names."""
     bucket = emulator.unique("files")
     emulator.client("s3").create_bucket(
@@ -123,7 +125,7 @@ def environment(emulator: Any, mongo_url: str, redis_url: str, tmp_path_factory:
     name = f"backend_{uuid.uuid4().hex[:8]}"
     migrate(mongo_url, name)
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
-    return {
+    yield {
         **kept,
         "PYTHONPATH": str(FOLDER),
         "NODE_ENV": "test",
@@ -140,6 +142,8 @@ def environment(emulator: Any, mongo_url: str, redis_url: str, tmp_path_factory:
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_REGION": "ap-northeast-2",
     }
+    with pymongo.MongoClient[dict[str, Any]](mongo_url) as client:
+        client.drop_database(name)
 
 
 def migrate(url: str, name: str) -> None:

@@ -25,6 +25,7 @@ VARIABLES = {
     "RELEASE_DOCUMENT": "release-document",
     "STATE_MACHINE_ARN": "machine",
     "PROBE_FUNCTION": "probe",
+    "CONTRACTION_GROUP": "contractions",
     "REPOSITORY": "backend",
     "REPOSITORY_URI": "registry/backend",
     "AWS_DEFAULT_REGION": "ap-northeast-2",

@@ -11,7 +11,8 @@ import pytest
 
 from cutover.domain import errors
 from cutover.domain.errors import TransientError
-from tests.contract.machine import BUILD, DEFINITION, LAMBDA, STATES, WAITING
+from tests.contract.machine import BUILD, DEFINITION, LAMBDA, SCHEDULE, STATES, WAITING
+from tests.unit.test_contraction import CONTRACT
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 STATES_ERRORS = {"States.ALL", "States.Timeout", "States.TaskFailed", "States.Permissions"}
@@ -27,6 +28,13 @@ LAMBDA_ERRORS = {
 TIMEOUTS = {"Sandbox.Timedout", "Lambda.Unknown", "States.Timeout"}
 # Each call of these goes on where the last one stopped, however that ended.
 SLICED = {"Migrate the database", "Undo the expansion"}
+# https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+SCHEDULER_ERRORS = {
+    "Scheduler.ConflictException",
+    "Scheduler.InternalServerException",
+    "Scheduler.SdkClientException",
+    "Scheduler.ThrottlingException",
+}
 FUNCTIONS = re.compile(r"\$\{(\w+)Function\}")
 EXPIRY = "{% $configuration.approval.expires_minutes * 60 %}"
 OWN = {"PhaseBudgetExceededError"}
@@ -55,12 +63,14 @@ def test_every_error_name_is_a_class_of_ours_or_one_of_awss(field: str) -> None:
     names = {name for _, rule in rules(field) for name in rule["ErrorEquals"]}
     ours = {name for name in names if hasattr(errors, name)}
 
-    assert names - ours - LAMBDA_ERRORS - TIMEOUTS <= STATES_ERRORS
+    assert names - ours - LAMBDA_ERRORS - TIMEOUTS - SCHEDULER_ERRORS <= STATES_ERRORS
     assert all(issubclass(getattr(errors, name), Exception) for name in ours)
 
 
 def test_exactly_the_transient_errors_are_tried_again() -> None:
     for name, state in tasks():
+        if state["Resource"] == SCHEDULE:
+            continue
         retried = [set(rule["ErrorEquals"]) for rule in state.get("Retry", [])]
         assert retried[:1] in ([leaves(TransientError) | LAMBDA_ERRORS], []), name
         assert retried[1:] == ([TIMEOUTS] if name in SLICED else []), name
@@ -91,7 +101,10 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
         "Take the lock": "Refused",
         "Ask the live release": "Undo the expansion",
         "Undo the expansion": "Conclude phase 2",
-        "Roll back": "Conclude the failure",
+        # What is not contracted now is so after the next release: no reason to take this one back.
+        "Schedule the contraction": "Start the watch",
+        "Roll back": "Discard what was not executed",
+        "Discard what was not executed": "Conclude the failure",
         "Conclude the failure": "Failed",
     }
     for name, state in tasks():
@@ -100,7 +113,8 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
                 assert catch["Next"] == "Undo the expansion"
             else:
                 assert catch["Next"] == own_way.get(name, "Roll back"), name
-            if name != "Take the lock":
+            # What could not be discarded is no other failure; the next deployment clears it away.
+            if name not in ("Take the lock", "Discard what was not executed"):
                 assert "Assign" in catch, name
 
 
@@ -119,11 +133,16 @@ BY_COMMAND = {"drift": {"look"}}
 
 
 def test_every_action_of_a_payload_is_handled() -> None:
-    # Asked for by the machine that brings a release to new instances (see test_step_boot.py), and by the
-    # rollback function after it has moved the traffic (see test_rollback_clock.py).
+    # Asked for by the other machines: see test_step_boot.py and test_contraction.py; and by the
+    # rollback after it has moved the traffic: see test_rollback_clock.py.
     handled: dict[str, set[str]] = {"release": {"boot", "booted"}, "probe": {"gone"}}
+    for state in CONTRACT["States"].values():
+        if state["Type"] == "Task":
+            found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])
+            assert found
+            handled.setdefault(found[1].lower(), set()).add(state["Arguments"]["Payload"]["action"])
     for name, state in tasks():
-        if state["Resource"] == BUILD:
+        if state["Resource"] in (BUILD, SCHEDULE):
             continue
         assert state["Resource"] in (LAMBDA, WAITING), name
         found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])

@@ -69,6 +69,26 @@ class StateMachineExecutions:
                     raise
 
 
+class ScheduledContractions:
+    """Schedules of EventBridge Scheduler; the state machine makes them, in a group of their own.
+
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteSchedule.html
+    """
+
+    def __init__(self, client: Any, group: str) -> None:
+        self._client = client
+        self._group = group
+
+    def cancel(self, deployment: str) -> None:
+        with aws_errors():
+            try:
+                # A schedule's name holds 64 characters: the last ones are those that tell deployments apart.
+                self._client.delete_schedule(Name=deployment[-64:], GroupName=self._group)
+            except ClientError as error:
+                if code(error) != "ResourceNotFoundException":
+                    raise
+
+
 class ParameterConfiguration:
     def __init__(self, client: Any, name: str) -> None:
         self._client = client

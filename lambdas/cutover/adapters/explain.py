@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cutover.ports import Explained
+from cutover.database_ports import Explained
 
 # Where a stage's own inputs are. What was rejected, filters and bounds are no part of the plan.
 INSIDE = (

@@ -21,6 +21,7 @@ from pymongo.errors import (
 )
 
 from cutover.adapters.explain import explained
+from cutover.database_ports import Explained
 from cutover.domain.errors import (
     AccessDeniedError,
     MisconfiguredError,
@@ -29,7 +30,6 @@ from cutover.domain.errors import (
     TerminalError,
 )
 from cutover.domain.queries import NamedQuery
-from cutover.ports import Explained
 
 WAIT_MILLISECONDS = 10_000
 # MongoDB's error codes: https://www.mongodb.com/docs/manual/reference/error-codes/
@@ -38,14 +38,16 @@ UNAUTHORIZED, AUTHENTICATION_FAILED, NAMESPACE_NOT_FOUND = 13, 18, 26
 
 
 def connect(
-    host: str, port: int, user: str, password: str, ca_file: str | None = None
+    host: str, port: int, user: str, password: str, ca_file: str | None = None, *, source: str = "admin"
 ) -> MongoClient[dict[str, Any]]:
-    """Nothing is connected before the first command. Without `ca_file` the system's trust store holds."""
+    """Nothing is connected before the first command. Without `ca_file` the system's trust store holds.
+    `source` is the database that knows the user."""
     return MongoClient(
         host=host,
         port=port,
         username=user,
         password=password,
+        authSource=source,
         tls=True,
         tlsCAFile=ca_file,
         replicaSet="rs0",
@@ -172,3 +174,24 @@ class MongoDatabase:
             return None
         current = int(told["current"])
         return current, current + int(told["available"])
+
+
+class MongoAccounts:
+    """The port Accounts. `admin` is (user, password)."""
+
+    def __init__(
+        self, host: str, port: int, name: str, admin: tuple[str, str], ca_file: str | None = None
+    ) -> None:
+        self._host, self._port, self._name, self._ca_file = host, port, name, ca_file
+        self._database = MongoDatabase(connect(host, port, *admin, ca_file), name)
+
+    def ensure_user(self, name: str, password: str) -> str:
+        return self._database.ensure_user(name, password)
+
+    def log_in(self, name: str, password: str) -> None:
+        client = connect(self._host, self._port, name, password, self._ca_file, source=self._name)
+        try:
+            with mongo_errors():
+                client[self._name].command("listCollections", nameOnly=True)
+        finally:
+            client.close()

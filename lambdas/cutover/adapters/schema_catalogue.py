@@ -69,7 +69,7 @@ def builds(database: Database[Document]) -> dict[tuple[str, str], float | None]:
     https://docs.aws.amazon.com/documentdb/latest/developerguide/managing-indexes.html
     """
     try:
-        told = database.client["admin"].command("currentOp", {"command.createIndexes": {"$exists": True}})
+        told = database.client["admin"].command({"currentOp": 1, "command.createIndexes": {"$exists": True}})
     except OperationFailure as error:
         if error.code in (COMMAND_NOT_FOUND, UNAUTHORIZED):
             return {}

@@ -184,37 +184,42 @@ class SchemaSession:
 
     def _build(self, index: Index, remaining: Callable[[], float]) -> float | None:
         """In a thread of its own, so that a build may outlast this process's time: the server goes on with
-        it, and the next attempt finds it under way instead of asking again (DocumentDB builds one index of a
-        collection at a time)."""
-        place = (index.collection, index.name)
+        it, and the next attempt finds it under way. DocumentDB builds one index of a collection at a time."""
         failure: list[BaseException] = []
 
         def build() -> None:
             try:
-                self._create(index)
+                self._create(index)  # also tells whether one that was under way came to a good end
             except BaseException as error:
                 failure.append(error)
 
-        building = builds(self._database) if self._documents(index.collection) else {}
         thread = Thread(target=build, name=f"build {index.label}", daemon=True)
-        if place not in building:
+        building = self._builds(index.collection)
+        if not building:
             thread.start()
             thread.join(LOOK_EVERY_SECONDS)
-        while thread.is_alive() or place in building:
+        while building or thread.is_alive():
             if self._lost.is_set():
                 raise LockLostError("the migrations' lock was taken over while an index was built")
-            building = builds(self._database)
             if remaining() < RESERVE_SECONDS:
-                return building.get(place) or 0.0
-            thread.join(LOOK_EVERY_SECONDS) if thread.is_alive() else self._ended.wait(LOOK_EVERY_SECONDS)
+                return self._builds(index.collection).get(index.name) or 0.0
+            if thread.is_alive():
+                thread.join(LOOK_EVERY_SECONDS)
+                continue
+            self._ended.wait(LOOK_EVERY_SECONDS)
+            building = self._builds(index.collection)
+            if not building:
+                thread.start()
+                thread.join(LOOK_EVERY_SECONDS)
         if failure:
             raise failure[0]
-        if thread.ident is None:  # it was under way already; whether it came to a good end, the server knows
-            self._create(index)
         return None
 
-    def _documents(self, collection: str) -> int:
-        return self._database[collection].estimated_document_count()
+    def _builds(self, collection: str) -> dict[str, float | None]:
+        """{index: share done} of the builds on a collection; not looked for where there are no documents."""
+        if not self._database[collection].estimated_document_count():
+            return {}
+        return {name: share for (on, name), share in builds(self._database).items() if on == collection}
 
     def _create(self, index: Index) -> None:
         """DocumentDB builds in the foreground, and blocks the collection, unless it is told otherwise.

@@ -53,10 +53,10 @@ class SchemaStore:
 
     def present(self, schema: Schema) -> Present:
         with mongo_errors():
-            options = {
-                each["name"]: each.get("options", {})
-                for each in self._database.list_collections(filter={"type": "collection"})
-            }
+            # Not filtered by the server: DocumentDB's listCollections has no filter by type.
+            # https://docs.aws.amazon.com/documentdb/latest/developerguide/mongo-apis.html
+            collections = [c for c in self._database.list_collections() if c["type"] == "collection"]
+            options = {each["name"]: each.get("options", {}) for each in collections}
             there = [name for name in schema.collections if name in options]
             building = builds(self._database)
             return Present(
@@ -72,6 +72,7 @@ class SchemaStore:
                 documents={name: self._database[name].estimated_document_count() for name in there},
                 uses={(drop.collection, drop.name): self._uses(drop.collection, drop.name)
                       for drop in schema.drops if drop.collection in there},
+                building=frozenset(building),
             )  # fmt: skip
 
     def _uses(self, collection: str, name: str) -> int:
@@ -95,7 +96,7 @@ class SchemaStore:
         count = 0
         samples: list[str] = []
         with mongo_errors():
-            for each in self._database[index.collection].aggregate(pipeline, allowDiskUse=True):
+            for each in self._database[index.collection].aggregate(pipeline):
                 count += 1
                 if len(samples) < SAMPLES:
                     values = [shown(each["_id"][f"k{number}"]) for number in range(len(fields))]

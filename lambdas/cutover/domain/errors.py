@@ -124,6 +124,10 @@ class OutsideWindowError(TerminalError):
     """The hour is not one in which this environment is deployed to."""
 
 
+class RotationRefusedError(TerminalError):
+    """A new password would lock out a release that may serve."""
+
+
 class MisconfiguredError(TerminalError):
     """A function's environment, a secret or a stack's outputs lack something that they must have."""
 

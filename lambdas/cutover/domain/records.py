@@ -131,8 +131,9 @@ class Live:
     """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
-    later one was taken back; previous_* then name the one that failed. `candidate`: while a deployment shifts
-    the traffic in steps, the release that has a share of it on the other colour.
+    later one was taken back; previous_* then name the one that failed. `contracted_at`: from then on the
+    schema may lack what the release before needs. `candidate`: while a deployment shifts the traffic in
+    steps, the release that has a share of it on the other colour.
     """
 
     deployment: str
@@ -148,6 +149,7 @@ class Live:
     healthy_share: float
     targets: Targets
     rolled_back: bool = False
+    contracted_at: str | None = None
     candidate: Candidate | None = None
 
     @classmethod
@@ -167,6 +169,7 @@ class Live:
             healthy_share=float(item.get("healthy_share", 0.5)),
             targets=Targets.read(item),
             rolled_back=bool(item.get("rolled_back", False)),
+            contracted_at=item.get("contracted_at"),
             candidate=Candidate.read(candidate) if candidate else None,
         )
 

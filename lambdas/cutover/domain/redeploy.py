@@ -77,6 +77,11 @@ def wanted_deployment(wish: Wish, live: Live | None, environment: str) -> str:
     """Raises NothingToRollBackError."""
     if live is None:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
+    if live.contracted_at is not None:
+        raise NothingToRollBackError(
+            f"since {live.contracted_at} the schema may lack what releases before {live.version} need; "
+            "go forward: deploy a version that mends it"
+        )
     if wish.to == live.deployment:
         raise NothingToRollBackError(f"deployment {wish.to} (version {live.version}) is live already")
     if wish.to is not None:

@@ -158,9 +158,9 @@ def _release(situation: Situation) -> Decision | None:
         )
     match situation.trigger:
         case Trigger.ALARM:
-            return _watched(situation, live)
+            return _watched(situation, live) or _contracted(live)
         case Trigger.DEPLOYMENT | Trigger.PERSON:
-            return None
+            return _contracted(live)
         case _ as unknown:
             assert_never(unknown)
 
@@ -187,6 +187,16 @@ def _watched(situation: Situation, live: Live) -> Decision | None:
     if situation.now > datetime.fromisoformat(live.watch_until):
         return Decision(Action.IGNORE, f"the watch over version {live.version} ended at {live.watch_until}")
     return None
+
+
+def _contracted(live: Live) -> Decision | None:
+    if live.contracted_at is None:
+        return None
+    return Decision(
+        Action.REFUSE,
+        f"since {live.contracted_at} the schema may lack what version {live.previous_version} needs; "
+        "go forward: deploy a version that mends it",
+    )
 
 
 def _before_its_swap(situation: Situation, live: Live) -> bool:

@@ -67,12 +67,14 @@ class Schema:
 @dataclass(frozen=True)
 class Present:
     """What is there, in the wanted collections. `documents`: about how many, 0 for no such collection.
-    `uses`: how often each index (collection, name) was used since the server counts."""
+    `uses`: how often each index (collection, name) was used since the server counts. `building`: the indexes
+    that are being built, and are not in `indexes` yet."""
 
     indexes: tuple[Index, ...] = ()
     validators: tuple[Validator, ...] = ()
     documents: Mapping[str, int] = field(default_factory=dict, hash=False)
     uses: Mapping[tuple[str, str], int] = field(default_factory=dict, hash=False)
+    building: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cutover.adapters.control import SecretsStore
 from cutover.adapters.mongo import MongoDatabase, connect
 from cutover.adapters.schema_store import SchemaStore
 from cutover.adapters.trust import database_trust
+from cutover.database_ports import Migrator
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.queries import read_queries
 from cutover.domain.release_files import FOLDER, Files, read_json
@@ -25,9 +26,8 @@ from cutover.handlers.dispatch import dispatch
 from cutover.handlers.migrations import Engine, declared, seed
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
-from cutover.ports import Migrator
 from cutover.steps.check_queries import check_queries
-from cutover.steps.migrate import migrate, undo
+from cutover.steps.migrate import contracted, migrate, undo
 
 # Of one call: short, so that people see how far it is, and long enough that most of it is work.
 SLICE_SECONDS = 20.0
@@ -106,12 +106,17 @@ def take_back(event: Mapping[str, Any]) -> dict[str, Any]:
     return undo(str(event["deployment"]["id"]), migrator=wiring().migrator(files_of(str(event["source"]))))
 
 
+def contract(event: Mapping[str, Any]) -> dict[str, Any]:
+    deployment = str(event["deployment"]["id"])
+    return contracted(deployment, migrator=wiring().migrator(files_of(str(event["source"]))))
+
+
 def check(event: Mapping[str, Any]) -> dict[str, Any]:
     named = read_queries(read_json(files_of(str(event["source"])), "queries.json", []))
     return check_queries(named, event["configuration"]["thresholds"], queries=wiring().database)
 
 
-ACTIONS = {"migrate": make, "undo": take_back, "check": check}
+ACTIONS = {"migrate": make, "undo": take_back, "contract": contract, "check": check}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

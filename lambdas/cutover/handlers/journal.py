@@ -16,6 +16,7 @@ from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.acquire_lock import acquire_lock
 from cutover.steps.conclude_phase import conclude_phase
+from cutover.steps.contraction import begin_contraction, end_contraction
 from cutover.steps.fail import fail
 from cutover.steps.finish import finish
 
@@ -76,7 +77,7 @@ def conclude(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
-    details = {name: event.get(name) for name in ("plan", "swap", "proof")}
+    details = {name: event.get(name) for name in ("plan", "swap", "proof", "contraction")}
     return finish(
         deployment,
         Status(event["status"]),
@@ -99,7 +100,37 @@ def end_badly(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"acquire": acquire, "conclude": conclude, "finish": end_well, "fail": end_badly}
+def start_contraction(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return begin_contraction(
+        str(event["deployment"]["id"]),
+        event["execution"],
+        journal=wired.journal,
+        executions=wired.executions,
+        clock=wired.clock,
+    )
+
+
+def conclude_contraction(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return end_contraction(
+        str(event["deployment"]["id"]),
+        event["lock"],
+        event["outcome"],
+        journal=wired.journal,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+ACTIONS = {
+    "acquire": acquire,
+    "conclude": conclude,
+    "finish": end_well,
+    "fail": end_badly,
+    "begin contraction": start_contraction,
+    "end contraction": conclude_contraction,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, rol
 if TYPE_CHECKING:
     from cutover.adapters.aftersight import ColourMeasurements, ProbeVisitor
     from cutover.adapters.artifacts import ElasticRegistry
-    from cutover.adapters.control import EventBus, StateMachineExecutions
+    from cutover.adapters.control import EventBus, ScheduledContractions, StateMachineExecutions
     from cutover.adapters.fleet import SystemsManagerCommands
     from cutover.adapters.journal import DynamoJournal
 
@@ -42,6 +42,7 @@ class Variables(Journalling):
     probe_function: str
     repository: str
     repository_uri: str
+    contraction_group: str
     state_machine_arn: str
 
 
@@ -95,6 +96,12 @@ class Wiring:
         from cutover.adapters.artifacts import ElasticRegistry  # noqa: PLC0415  only a redeployment asks
 
         return ElasticRegistry(client("ecr"), self.variables.repository, self.variables.repository_uri)
+
+    @cached_property
+    def contractions(self) -> ScheduledContractions:
+        from cutover.adapters.control import ScheduledContractions  # noqa: PLC0415  needed afterwards
+
+        return ScheduledContractions(client("scheduler"), self.variables.contraction_group)
 
     @cached_property
     def events(self) -> EventBus:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cutover.domain.rollback import Trigger
     from cutover.ports import (
         Clock,
+        Contractions,
         Events,
         Executions,
         Journal,
@@ -39,6 +40,8 @@ class World(Protocol):
     def executions(self) -> Executions: ...
     @property
     def commands(self) -> RunCommand: ...
+    @property
+    def contractions(self) -> Contractions: ...
     @property
     def events(self) -> Events: ...
     @property

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from cutover.database_ports import Queries
 from cutover.domain.errors import ServiceRefusedError
 from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.queries import NamedQuery
-from cutover.ports import Queries
 
 SUBJECT = Subject("C6b", Persona.PERFORMANCE)
 TIMES = 20

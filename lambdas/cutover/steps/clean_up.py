@@ -54,6 +54,9 @@ def clean_up(
         # Nobody could say which execution it is: there is one at most, for they all take the same lock.
         for arn in attempt("find the execution", problems, world.executions.running) or []:
             stop(arn)
+    if left is not None:
+        name = str(left.record["id"])
+        attempt("cancel the contraction", problems, lambda: world.contractions.cancel(name))
     to = about.failing.other
     attempt("hold the listener", problems, lambda: hold(targets, to, world))
     attempt("aim the test listener", problems, lambda: aim(targets, about.failing, balancer=world.balancer))

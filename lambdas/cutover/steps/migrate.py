@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cutover.database_ports import Database, Migrator
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.passwords import hash_password
-from cutover.ports import Database, Migrator
 
 ACCOUNT, SEED, UNDO = (Subject(number, Persona.RELIABILITY) for number in ("C2a", "C2b", "C2"))
 SMOKE_PASSWORD = "SMOKE_PASSWORD"  # noqa: S105  the name of a secret in the seed, not a secret
@@ -62,6 +62,15 @@ def undo(deployment: str, *, migrator: Migrator) -> dict[str, Any]:
         words += f"; left, for there is no way back: {', '.join(left)}"
     gate = UNDO.judge("The expansion is undone", not left, found=words, wanted="the schema as it was")
     return {"status": "done", "found": words, "progress": told["progress"], "gates": [gate.as_json()]}
+
+
+def contracted(deployment: str, *, migrator: Migrator) -> dict[str, Any]:
+    """As `migrate`, for the contract phase, after the watch; done: and applied, changed."""
+    told = migrator.contract(deployment)
+    answer = {"found": sentence(told["progress"]), "progress": told["progress"]}
+    if told["status"] != "done":
+        return {"status": "running", **answer}
+    return {"status": "done", **answer, "applied": list(told["applied"]), "changed": list(told["changed"])}
 
 
 def sentence(progress: Mapping[str, Any]) -> str:

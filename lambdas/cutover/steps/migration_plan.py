@@ -56,7 +56,8 @@ def _checked(action: Action, store: SchemaStore, present: Present) -> Action:
     """What only the documents can say against an action."""
     if not present.documents.get(action.collection):
         return action
-    if action.index is not None and action.index.unique and action.do in (Do.CREATE, Do.REBUILD):
+    building = (action.collection, action.name) in present.building  # then the server looks for them itself
+    if action.index is not None and action.index.unique and not building and action.do is not Do.DROP:
         found = store.duplicates(action.index)
         if found is not None:
             return blocked(

@@ -45,8 +45,9 @@ def swap(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """{modified_at, colour, previous_colour}. Killed anywhere and run again, it converges: the weights are
-    set to what they should be, the LIVE record names this deployment and the release before it, once.
+    """{modified_at, colour, previous_colour, watch_until}. Killed anywhere and run again, it converges: the
+    weights are set to what they should be, the LIVE record names this deployment and the release before it,
+    once.
 
     Raises UnhealthyTargetsError, with the traffic untouched, when the colour has no healthy target.
     """
@@ -58,6 +59,7 @@ def swap(
             "modified_at": before.swapped_at,
             "colour": colour.value,
             "previous_colour": before.previous_colour,
+            "watch_until": before.watch_until,
         }
     health = health_of(balancer.health(environment.targets.of(colour)))
     if health.healthy == 0:
@@ -67,7 +69,12 @@ def swap(
     balancer.set_weights(environment.listener_arn, environment.targets, Weights.all_on(colour))
     modified = clock.now()
     live = _live(deployment, environment, colour, image, watch=watch, before=before, modified=modified)
-    moved = {"modified_at": text(modified), "colour": colour.value, "previous_colour": live.previous_colour}
+    moved = {
+        "modified_at": text(modified),
+        "colour": colour.value,
+        "previous_colour": live.previous_colour,
+        "watch_until": live.watch_until,
+    }
     try:
         journal.write(
             [Change("put", LIVE, live.item()), Change("update", deployment.key, {"swap": moved})],

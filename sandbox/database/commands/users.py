@@ -113,6 +113,14 @@ def drop_user(context: Context, body: Document) -> Document:
     return {}
 
 
+@command("dropAllUsersFromDatabase", action="dropUser", write=True)
+def drop_users(context: Context, body: Document) -> Document:  # noqa: ARG001 - every handler's signature
+    dropped = [each for each in context.instance.users.values() if each.database == context.database]
+    for user in dropped:
+        context.instance.remove_user(user.identifier)
+    return {"n": len(dropped)}
+
+
 @command("grantRolesToUser", required="roles", action="grantRole", write=True)
 def grant_roles(context: Context, body: Document) -> Document:
     name = _name(body)
