@@ -169,7 +169,7 @@ def test_the_frontends_document_tells_its_containers_where_the_backend_is(each):
 
 def test_the_frontends_compose_file_has_its_port_and_its_health_check():
     frontend = Frontend(domain="pages.example.com", first_port=80)
-    (service,) = yaml.safe_load(compose("frontend", frontend))["services"].values()
+    (service,) = yaml.safe_load(compose("frontend", frontend, 2.0))["services"].values()
     assert service["environment"]["PORT"] == "80"
     assert service["healthcheck"]["test"] == ["CMD", "node", "server/healthcheck.js"]
     assert service["restart"] == "unless-stopped"

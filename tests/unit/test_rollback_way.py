@@ -45,7 +45,8 @@ class Wire:
     def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         action = request.headers.get("X-Amz-Target", b"")
         body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
-        name = action.decode().rsplit(".", 1)[-1] if action else re.findall(r"Action=(\w+)", body)[0]
+        query = re.search(r"Action=(\w+)", body)
+        name = action.decode().rsplit(".", 1)[-1] if action else query[1] if query else request.method
         first = len(self.asked) < READS
         self.asked.append(name)
         if first:
