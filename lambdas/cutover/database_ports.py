@@ -31,7 +31,9 @@ class RotatingSecret(Protocol):
     def read(self, stage: str, token: str | None = None) -> Mapping[str, str] | None:
         """None where no version has the stage, or not the one of the token."""
 
-    def since(self, stage: str) -> datetime: ...
+    def since(self) -> datetime:
+        """Since when it has had its current value."""
+
     def random_password(self) -> str: ...
     def write(self, token: str, stage: str, value: Mapping[str, str]) -> None: ...
 

@@ -27,6 +27,7 @@ ADDITIONS = (
     "formation_changes",
     "formation_role",
     "secrets",
+    "secret_rotation",
     "certificates",
     "load_balancers",
     "autoscaling",

@@ -41,7 +41,7 @@ class FakeSecret:
         found = self.stages.get(stage)
         return None if found is None or token not in (None, found) else self.versions[found]
 
-    def since(self, stage: str) -> datetime:
+    def since(self) -> datetime:
         return self.turned
 
     def random_password(self) -> str:

@@ -32,17 +32,19 @@ class ManagedSecret:
                 if code(error) in ("ResourceNotFoundException", "InvalidRequestException"):
                     return None
                 raise
+        if stage not in found["VersionStages"] or "SecretString" not in found:
+            return None
         try:
             table = json.loads(found["SecretString"])
         except ValueError as error:
             raise MisconfiguredError(f"the secret {self.name} is no JSON object") from error
         return {str(key): str(text) for key, text in table.items()}
 
-    def since(self, stage: str) -> datetime:
+    def since(self) -> datetime:
         with aws_errors():
-            found = self._client.get_secret_value(SecretId=self.name, VersionStage=stage)
-        created: datetime = found["CreatedDate"]
-        return created
+            found = self._client.describe_secret(SecretId=self.name)
+        turned: datetime = found.get("LastRotatedDate") or found["CreatedDate"]
+        return turned
 
     def random_password(self) -> str:
         with aws_errors():

@@ -27,7 +27,7 @@ def create(token: str, *, secret: RotatingSecret, journal: Journal) -> None:
     current = secret.read(CURRENT)
     if not current or not current.get("username"):
         raise MisconfiguredError(f"the secret {secret.name} has no current value with a 'username'")
-    turn = decide_turn(secret.since(CURRENT), _served(journal))
+    turn = decide_turn(secret.since(), _served(journal))
     if not turn.allowed:
         raise RotationRefusedError(f"the secret {secret.name} stays as it is: {turn.reason}")
     fresh = {**current, "username": alternate(current["username"]), "password": secret.random_password()}
