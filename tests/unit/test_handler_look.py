@@ -73,7 +73,7 @@ def test_a_look_fails_by_what_it_may_not_put_right(house: House, breaks: Any, wo
 
 def test_a_look_waits_for_no_deployment(house: House) -> None:
     house.world.journal.items[LOCK] = {"holder": "d1", "fence": 1, "since": "noon", "execution_arn": "arn:d1"}
-    house.executions.running.add("arn:d1")
+    house.executions.under_way.add("arn:d1")
 
     assert house.walk.run(LOOK)[1]["Error"] == "LockHeldError"
 
