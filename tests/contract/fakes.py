@@ -34,6 +34,7 @@ from cutover.ports import (
     IngressRule,
     Invocation,
     LoadSummary,
+    VersionAnswers,
 )
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -597,10 +598,17 @@ class FakeLoad:
         }
         self.summary = LoadSummary(**{**usual, **summary})
         self.asked: list[Mapping[str, Any]] = []
+        self.answers = {"v1": VersionAnswers(900, 0, 20.0), "v2": VersionAnswers(200, 0, 22.0)}
+        self.on_compare: Callable[[], None] = lambda: None
 
     def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
         self.asked.append({"port": port, "path": path, "rate": rate, "users": users, "seconds": seconds})
         return self.summary
+
+    def by_version(self, **asked: Any) -> Mapping[str, VersionAnswers]:
+        self.asked.append(asked)
+        self.on_compare()
+        return self.answers
 
 
 class FakeMeasurements:
