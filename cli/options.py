@@ -106,7 +106,9 @@ def build_request(
     parsed = parse_settings(settings) or dict((plan or {}).get("settings") or {})
     key = None
     if plan and not image and not source:
-        key, image = (plan.get("source") or {}).get("key"), plan["image"]["digest"]
+        # A plan of an image names the source that it was built from, too; the image is what is promoted.
+        image = plan["image"]["digest"]
+        key = None if image else plan["source"]["key"]
     elif not image:
         key = upload(environment, source or Path(environment.configuration.backend.source))
     return Request(
@@ -119,6 +121,6 @@ def build_request(
         force_reason=force_reason,
         persona=persona,
         user_centric=user_centric,
-        allow_destructive=allow_destructive,
+        allow_destructive=allow_destructive or tuple((plan or {}).get("allow_destructive") or ()),
         plan=plan["sha256"] if plan else None,
     )

@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -27,6 +25,8 @@ from pydantic import (
 )
 
 from config.explanation import UnfitError, explain
+from config.infrastructure import Backend, Cache, Database, Frontend, Monitoring, Network, Service
+from config.types import Table
 
 DIRECTORY = Path(__file__).parent
 
@@ -35,140 +35,20 @@ class ConfigurationError(Exception):
     """The configuration cannot be used; the message names the file, the field, its value and the way out."""
 
 
-def _network(value: str) -> str:
-    try:
-        IPv4Network(value)
-    except ValueError as error:
-        raise ValueError(f"is not an IPv4 network ({error}); write one like 10.1.0.0/16") from None
-    return value
-
-
 def _zone(value: str) -> str:
     if value not in available_timezones():
         raise ValueError("is not a time zone; write one of the IANA database, like Asia/Seoul")
     return value
 
 
-Cidr = Annotated[str, AfterValidator(_network)]
-Cidrs = Annotated[tuple[Cidr, ...], Strict(False)]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Percent = Annotated[float, Field(gt=0, le=100)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 Minutes = Annotated[int, Field(ge=1, le=1440)]
 Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DAYS: tuple[str, ...] = get_args(Day)
-# Policies that offer TLS 1.3 (requirement B7); the first also serves clients that stopped at TLS 1.2.
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
-TlsPolicy = Literal["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]
 # Long enough to tell environments apart, short enough for a target group's 32 characters.
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,14}$")]
-DomainName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are refused, values are never coerced, nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Network(Table):
-    """The VPC (requirement B1): one public and one private subnet for each availability zone."""
-
-    cidr: Cidr
-    public_subnets: Annotated[Cidrs, Field(min_length=2, max_length=2)]
-    private_subnets: Annotated[Cidrs, Field(min_length=2, max_length=2)]
-    nat_gateways: bool = True
-
-    @model_validator(mode="after")
-    def _subnets_fit(self) -> Self:
-        whole = IPv4Network(self.cidr)
-        if not 16 <= whole.prefixlen <= 28:
-            raise UnfitError(
-                "cidr", self.cidr, "is no /16 to /28, and a VPC can be nothing else; choose one of that size"
-            )
-        seen: list[IPv4Network] = []
-        for field, subnets in (
-            ("public_subnets", self.public_subnets),
-            ("private_subnets", self.private_subnets),
-        ):
-            for text in subnets:
-                subnet = IPv4Network(text)
-                if not subnet.subnet_of(whole):
-                    raise UnfitError(field, text, f"lies outside cidr {self.cidr}; choose a subnet inside it")
-                for other in seen:
-                    if subnet.overlaps(other):
-                        raise UnfitError(field, text, f"overlaps {other}; give each subnet its own range")
-                seen.append(subnet)
-        return self
-
-
-class HealthCheck(Table):
-    """How the load balancer asks a target whether it is well (requirement B7: every 30 s)."""
-
-    path: Annotated[str, StringConstraints(pattern=r"^/")] = "/health"
-    interval_seconds: Annotated[int, Field(ge=5, le=300)] = 30
-    timeout_seconds: Annotated[int, Field(ge=2, le=120)] = 10
-    healthy_threshold: Annotated[int, Field(ge=2, le=10)] = 2
-    unhealthy_threshold: Annotated[int, Field(ge=2, le=10)] = 3
-
-    @model_validator(mode="after")
-    def _timeout_fits(self) -> Self:
-        if self.timeout_seconds >= self.interval_seconds:
-            problem = f"must be shorter than interval_seconds ({self.interval_seconds}); lower it"
-            raise UnfitError("timeout_seconds", self.timeout_seconds, problem)
-        return self
-
-
-class Backend(Table):
-    """The service: its address, its instances per colour, and where its source stands."""
-
-    domain: DomainName
-    hosted_zone_id: str | None = None
-    certificate_arn: Annotated[str, StringConstraints(pattern=r"^arn:aws:acm:")] | None = None
-    tls_policy: TlsPolicy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-    listener_port: Port = 443
-    test_listener_port: Port = 8443
-    instance_type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")] = "t3.large"
-    instances_per_colour: Annotated[int, Field(ge=1, le=50)] = 3
-    containers_per_instance: Annotated[int, Field(ge=1, le=10)] = 3
-    first_port: Port = 8000
-    # Canonical's public parameter of the newest Ubuntu 22.04 image, or an image's own id (ami-…).
-    ami: Annotated[str, StringConstraints(pattern=r"^(/aws/service/|ami-[0-9a-f]+$)")] = (
-        "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id"
-    )
-    source: str = "examples/backend"
-    deregistration_delay_seconds: Annotated[int, Field(ge=0, le=3600)] = 30
-    health_check: HealthCheck = HealthCheck()
-
-    @model_validator(mode="after")
-    def _ports_differ(self) -> Self:
-        if self.listener_port == self.test_listener_port:
-            problem = "is the port of the live listener too; choose another one"
-            raise UnfitError("test_listener_port", self.test_listener_port, problem)
-        return self
-
-    @property
-    def ports(self) -> range:
-        """The containers' ports on each instance."""
-        return range(self.first_port, self.first_port + self.containers_per_instance)
-
-
-class Database(Table):
-    """The DocumentDB cluster (requirement B4)."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-    instance_class: Annotated[str, StringConstraints(pattern=r"^db\.")] = "db.t3.medium"
-    instances: Annotated[int, Field(ge=1, le=16)] = 3
-    # Also decides what a deleted stack leaves behind: with it, data stays.
-    deletion_protection: bool = True
-
-
-class Cache(Table):
-    """The Redis replication group (requirement B5)."""
-
-    node_type: Annotated[str, StringConstraints(pattern=r"^cache\.")] = "cache.t3.micro"
-    nodes: Annotated[int, Field(ge=2, le=6)] = 2
 
 
 class Load(Table):
@@ -220,7 +100,9 @@ class Release(Table):
     """The release on the instances; `settings` are the containers' variables that are no secret (C3b)."""
 
     timeout_seconds: Annotated[int, Field(ge=30, le=172800)] = 900
-    settings: dict[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = {}
+    settings: dict[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = Field(
+        default_factory=dict
+    )
 
     @field_validator("settings")
     @classmethod
@@ -285,6 +167,8 @@ class Configuration(Table):
     availability_zones: Annotated[tuple[str, ...], Strict(False), Field(min_length=2, max_length=2)]
     network: Network
     backend: Backend
+    frontend: Frontend
+    monitoring: Monitoring = Monitoring()
     database: Database
     cache: Cache = Cache()
     load: Load = Load()
@@ -310,16 +194,30 @@ class Configuration(Table):
         return self
 
     @model_validator(mode="after")
+    def _services_have_names_of_their_own(self) -> Self:
+        if self.frontend.domain == self.backend.domain:
+            problem = "is the backend's too, and the balancer tells the two by name; choose another one"
+            raise UnfitError("frontend.domain", self.frontend.domain, problem)
+        return self
+
+    @model_validator(mode="after")
     def _subnets_hold_the_instances(self) -> Self:
         # AWS keeps five addresses of each subnet for itself.
         room = sum(IPv4Network(subnet).num_addresses - 5 for subnet in self.network.private_subnets)
-        needed = 2 * self.backend.instances_per_colour
+        backend, frontend = self.backend.instances_per_colour, self.frontend.instances_per_colour
+        monitoring = 1
+        needed = 2 * (backend + frontend) + monitoring
         if room < needed:
             problem = (
-                f"needs {needed} addresses for both colours and the private subnets hold {room}; lower it"
+                f"needs {needed} addresses with both colours, the frontend's {frontend} and the monitoring "
+                f"host, and the private subnets hold {room}; lower it"
             )
-            raise UnfitError("backend.instances_per_colour", self.backend.instances_per_colour, problem)
+            raise UnfitError("backend.instances_per_colour", backend, problem)
         return self
+
+    def service(self, name: Literal["backend", "frontend"]) -> Service:
+        """One of the two services, for what holds for both."""
+        return self.backend if name == "backend" else self.frontend
 
     def for_lambdas(self) -> dict[str, Any]:
         """What the functions read from the parameter /cutover/ENV/configuration (JSON)."""

@@ -1,4 +1,4 @@
-"""How an environment gets into the app: its own template first, then the control plane that carries it."""
+"""How an environment gets into the app: its own templates first, then the control plane that carries them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,8 +7,9 @@ import aws_cdk as cdk
 
 from config.model import Configuration, environments, load
 from stacks.control.stack import ControlStack
-from stacks.environment.stack import EnvironmentStack
-from stacks.naming import Names
+from stacks.control.templates import EnvironmentTemplate
+from stacks.environment.stacks import STACKS
+from stacks.naming import TEMPLATES, Names
 
 
 def build() -> None:
@@ -44,24 +45,25 @@ def add_environment(app: cdk.App, configuration: Configuration) -> ControlStack:
     """Add one environment's control plane to the app."""
     names = Names(configuration.environment, configuration.account, configuration.region)
     directory = Path(app.outdir) / "environments" / names.environment
-    template = environment_template(names, configuration, directory)
-    return ControlStack(app, names, configuration, template)
+    templates = environment_templates(names, configuration, directory)
+    return ControlStack(app, names, configuration, templates)
 
 
-def environment_template(
+def environment_templates(
     names: Names,
     configuration: Configuration,
     directory: Path,
     *,
     checks: Callable[[cdk.App], None] | None = None,
-) -> Path:
-    """Synthesise the environment's template by an app of its own, and return the file.
+) -> list[EnvironmentTemplate]:
+    """Synthesise the environment's templates by an app of their own; they come in the order of deployment.
 
     `checks` may add validations to that app; what they find makes the synthesis fail.
     """
     inner = new_app(outdir=str(directory))
     if checks:
         checks(inner)
-    EnvironmentStack(inner, names, configuration)
-    assembly = inner.synth()
-    return Path(assembly.directory) / f"{names.environment_stack}.template.json"
+    for stack in STACKS:
+        stack(inner, names, configuration)
+    assembly = Path(inner.synth().directory)
+    return [EnvironmentTemplate(name, assembly / f"{names.stack(name)}.template.json") for name in TEMPLATES]

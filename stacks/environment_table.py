@@ -1,30 +1,38 @@
-"""Writes what docs/environment.md says of the template: `python -m stacks.environment_table`.
+"""Writes what docs/environment.md says of the templates: `python -m stacks.environment_table`.
 
-The table and the diagram are drawn from the synthesised template of staging, so that they can't tell of
+The table and the diagram are drawn from the synthesised templates of staging, so that they can't tell of
 anything that is not there. A test compares the file with what this would write.
 """
 
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from config.model import load
-from stacks.app import environment_template
+from cutover.domain.cost import compare, cost_of
+from cutover.domain.prices import PriceTable
+from stacks.app import environment_templates
 from stacks.naming import Names
 
 ENVIRONMENT = "staging"
+#: The price table of the plans: this document and they tell the same.
+PRICES = Path(__file__).resolve().parents[1] / "lambdas" / "cutover" / "prices" / "ap-northeast-2.json"
 FILE = Path(__file__).resolve().parents[1] / "docs" / "environment.md"
-BEGIN, END = "<!-- drawn from the template: begin -->", "<!-- drawn from the template: end -->"
-#: The parts of the template, by how their logical ids begin, with the requirement that asks for each.
+BEGIN, END = "<!-- drawn from the templates: begin -->", "<!-- drawn from the templates: end -->"
+#: The parts of the templates, by how their logical ids begin (the first that fits), with the requirement that
+#: asks for each.
 PARTS = {
     "Network": "B1",
     "Security": "B2",
     "Instances": "B3",
+    "FrontendReleaseDocument": "C3",
+    "Frontend": "B3",
     "Data": "B4, B5, B6",
     "Balancer": "B7",
+    "MonitoringHost": "B8",
     "Monitoring": "D1",
     "Functions": "C2, C5, C6, C7",
     "ReleaseDocument": "C3",
@@ -59,50 +67,93 @@ TELLING = (
     "FromPort",
     "ToPort",
 )
+Resource = Mapping[str, Any]
 Template = Mapping[str, Any]
+#: By the templates' names, in the order of deployment.
+Templates = Mapping[str, Template]
 
 
-def drawn(template: Template) -> str:
+def drawn(templates: Templates) -> str:
     """The part of the file between the two marks, marks included."""
-    return "\n".join([BEGIN, "", *_diagram(template), "", *_table(template), "", END])
+    resources = {id: body for template in templates.values() for id, body in template["Resources"].items()}
+    prices = PriceTable.read(json.loads(PRICES.read_text(encoding="utf-8")))
+    tables = (*_tables(templates, prices), "### A month", "", *_bill(templates, prices))
+    return "\n".join([BEGIN, "", *_diagram(resources), "", *tables, "", END])
 
 
-def _table(template: Template) -> Iterator[str]:
-    resources = template["Resources"]
-    for part, requirement in PARTS.items():
-        rows = [(id, body) for id, body in resources.items() if _part(id) == part]
-        yield f"### {part} ({requirement}): {len(rows)}"
+def _tables(templates: Templates, prices: PriceTable) -> Iterator[str]:
+    for name, template in templates.items():
+        resources = template["Resources"]
+        yield f"### {name}: {len(resources)}"
         yield ""
-        yield "| logical id | type | name | what of it |"
-        yield "|---|---|---|---|"
-        for id, body in sorted(rows):
-            properties = body.get("Properties") or {}
-            told = ", ".join(f"{key} {value}" for key, value in _telling(properties))
-            yield f"| `{id}` | {body['Type'].removeprefix('AWS::')} | {_name(properties)} | {told} |"
+        yield f"| {' | '.join(COLUMNS)} | {prices.currency} a month |"
+        yield "|---" * len(COLUMNS) + "|--:|"
+        for id, body in sorted(resources.items()):
+            cells = [*(cell(id, body) for cell in COLUMNS.values()), cost_of(id, template, prices)]
+            yield f"| {' | '.join(cells)} |"
         yield ""
 
 
-def _part(id: str) -> str:
-    """KeyError-like ValueError for a resource of a part that the table does not know: add it to PARTS."""
-    found = next((part for part in PARTS if id.startswith(part)), None)
+def _bill(templates: Templates, prices: PriceTable) -> Iterator[str]:
+    """The month's bill, by the template; with what it leaves out."""
+    bill = compare(templates, {}, prices)
+    yield f"| template | {prices.currency} a month |"
+    yield "|---|--:|"
+    for name in templates:
+        lines = [line["monthly"] for line in bill["lines"] if line["template"] == name]
+        known = sum(amount for amount in lines if not isinstance(amount, str))
+        more = " + unpriced" if "unpriced" in lines else ""
+        yield f"| {name} | {known:.2f}{more} |"
+    yield f"| all | {bill['monthly']['after']:.2f}{'' if bill['monthly']['complete'] else ' + unpriced'} |"
+    yield ""
+    yield f"List prices on demand, as of {bill['as_of']}. Not in it: {', '.join(bill['billed_by_use'])}."
+    if bill["unchecked"]:
+        yield f"Remembered and not looked up (`?` in the tables): {', '.join(bill['unchecked'])}."
+    if bill["unpriced"]:
+        yield f"Nobody knows a price of: {', '.join(bill['unpriced'])}."
+
+
+def _id(id: str, _body: Resource) -> str:
+    return f"`{id}`"
+
+
+def _requirement(id: str, _body: Resource) -> str:
+    """ValueError for a resource of a part that the table does not know: add it to PARTS."""
+    found = next((asked for part, asked in PARTS.items() if id.startswith(part)), None)
     if found is None:
         raise ValueError(f"{id} belongs to no part of the table; add its part to PARTS in {__name__}")
     return found
 
 
-def _name(properties: Mapping[str, Any]) -> str:
+def _type(_id: str, body: Resource) -> str:
+    return str(body["Type"]).removeprefix("AWS::")
+
+
+def _name(_id: str, body: Resource) -> str:
     names = ("Name", "Identifier", "GroupId", "BucketName")
+    properties = body.get("Properties") or {}
     found = [
         v for k, v in properties.items() if isinstance(v, str) and k.endswith(names) and "Subnet" not in k
     ]
     return f"`{found[0]}`" if found else ""
 
 
-def _telling(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    flat = dict(_flat({k: v for k, v in properties.items() if not k.startswith("SecurityGroup")}))
-    for key in TELLING:
-        if key in flat:
-            yield key, flat[key]
+def _told(_id: str, body: Resource) -> str:
+    properties = {
+        k: v for k, v in (body.get("Properties") or {}).items() if not k.startswith("SecurityGroup")
+    }
+    flat = dict(_flat(properties))
+    return ", ".join(f"{key} {flat[key]}" for key in TELLING if key in flat)
+
+
+#: The columns, each by what it says of a resource.
+COLUMNS: Mapping[str, Callable[[str, Resource], str]] = {
+    "logical id": _id,
+    "for": _requirement,
+    "type": _type,
+    "name": _name,
+    "what of it": _told,
+}
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -116,9 +167,8 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, str(value)
 
 
-def _diagram(template: Template) -> Iterator[str]:
+def _diagram(resources: Mapping[str, Resource]) -> Iterator[str]:
     """Who may talk to whom, from the security groups' own rules; and the zones with their subnets."""
-    resources = template["Resources"]
     groups = {
         id: re.sub(r"^cutover-\w+?-", "", body["Properties"]["GroupName"])
         for id, body in resources.items()
@@ -141,11 +191,11 @@ def _diagram(template: Template) -> Iterator[str]:
     yield "```"
 
 
-def _of(resources: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+def _of(resources: Mapping[str, Resource], kind: str) -> list[dict[str, Any]]:
     return [body["Properties"] for body in resources.values() if body["Type"] == kind]
 
 
-def _arrows(resources: Mapping[str, Any], groups: Mapping[str, str]) -> Iterator[str]:
+def _arrows(resources: Mapping[str, Resource], groups: Mapping[str, str]) -> Iterator[str]:
     for id, body in resources.items():
         if body["Type"] == "AWS::EC2::SecurityGroupIngress":
             rule = body["Properties"]
@@ -165,11 +215,11 @@ def _ports(rule: Mapping[str, Any]) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
-def written(text: str, template: Template) -> str:
+def written(text: str, templates: Templates) -> str:
     """The file's text with its drawn part made new."""
     before, rest = text.split(BEGIN, 1)
     _, after = rest.split(END, 1)
-    return before + drawn(template) + after
+    return before + drawn(templates) + after
 
 
 def main() -> None:
@@ -177,9 +227,9 @@ def main() -> None:
     configuration = load(ENVIRONMENT)
     names = Names(configuration.environment, configuration.account, configuration.region)
     with tempfile.TemporaryDirectory() as directory:
-        path = environment_template(names, configuration, Path(directory))
-        template = json.loads(path.read_text(encoding="utf-8"))
-    FILE.write_text(written(FILE.read_text(encoding="utf-8"), template), encoding="utf-8")
+        made = environment_templates(names, configuration, Path(directory))
+        templates: Templates = {str(template.name): template.body() for template in made}
+    FILE.write_text(written(FILE.read_text(encoding="utf-8"), templates), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,11 @@ from typing import Literal, get_args
 
 Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
+ServiceName = Literal["backend", "frontend"]
+SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+TemplateName = Literal["network", "data", "service", "monitoring"]
+#: The environment's templates in the order in which they are deployed: each may build on the earlier ones.
+TEMPLATES: tuple[TemplateName, ...] = get_args(TemplateName)
 AlarmKind = Literal["errors", "latency", "cpu", "memory", "health"]
 ALARM_KINDS: tuple[AlarmKind, ...] = get_args(AlarmKind)
 CONTROL_FUNCTIONS = (
@@ -57,9 +62,9 @@ class Names:
     def control_stack(self) -> str:
         return self.named("control")
 
-    @property
-    def environment_stack(self) -> str:
-        return self.named("environment")
+    def stack(self, template: TemplateName) -> str:
+        """The stack of one of the environment's templates."""
+        return self.named(template)
 
     @property
     def journal(self) -> str:
@@ -80,7 +85,10 @@ class Names:
 
     @property
     def repository(self) -> str:
-        return self.named("backend")
+        return self.repository_of("backend")
+
+    def repository_of(self, service: ServiceName) -> str:
+        return self.named(service)
 
     @property
     def repository_uri(self) -> str:
@@ -121,22 +129,36 @@ class Names:
 
     @property
     def release_document(self) -> str:
-        return self.named("release")
+        return self.document("backend")
 
     @property
     def release_document_arn(self) -> str:
         return self.arn("ssm", f"document/{self.release_document}")
+
+    def document(self, service: ServiceName) -> str:
+        """The SSM document that brings a release of the service to an instance."""
+        return self.named("release" if service == "backend" else f"{service}-release")
 
     @property
     def listeners_arn(self) -> str:
         """Every listener of the environment's load balancer."""
         return self.arn("elasticloadbalancing", f"listener/app/{self.prefix}/*")
 
-    def group(self, colour: Colour) -> str:
-        return self.named(f"backend-{colour}")
+    @property
+    def rules_arn(self) -> str:
+        """Every rule of those listeners."""
+        return self.arn("elasticloadbalancing", f"listener-rule/app/{self.prefix}/*")
 
-    def target_group(self, colour: Colour) -> str:
-        return self.named(colour)
+    def group(self, colour: Colour, service: ServiceName = "backend") -> str:
+        return self.named(f"{service}-{colour}")
+
+    @property
+    def monitoring_group(self) -> str:
+        return self.named("monitoring")
+
+    def target_group(self, colour: Colour, service: ServiceName = "backend") -> str:
+        # A target group's name has 32 characters, and an environment's may have 15 of them.
+        return self.named(colour if service == "backend" else f"ui-{colour}")
 
     def alarm(self, colour: Colour, kind: AlarmKind) -> str:
         return self.named(f"backend-{colour}-{kind}")

@@ -48,6 +48,11 @@ def _show(document: dict[str, Any], as_json: bool) -> None:
     told = f"{document['deployment']} by {document['by']} at {document['at']}: {document['reason']}"
     out.print(f"[bold]{document['status'].lower()}[/]: ", end="")
     out.print(told, markup=False)
+    plan = document["plan"]
+    out.print(f"plan {plan['sha256']}, {plan['console']}", markup=False)
+    if plan["allow_destructive"]:
+        out.print("[bold red]it may destroy[/]: ", end="")
+        out.print(", ".join(plan["allow_destructive"]), markup=False)
 
 
 @click.command()

@@ -16,6 +16,8 @@ from cutover.domain.environment import Targets
 from cutover.domain.health import Target
 from cutover.domain.lock import Lock
 from cutover.domain.records import Item, Key
+from cutover.domain.stacks import ChangeSet, Stack, StackResource
+from cutover.domain.templates import EnvironmentTemplate
 
 
 class Clock(Protocol):
@@ -91,30 +93,13 @@ class TaskTokens(Protocol):
 class LoadBalancer(Protocol):
     """Listeners and target groups."""
 
-    def weights(self, listener: str, targets: Targets) -> Weights: ...
+    def weights(self, listener: str, targets: Targets) -> Weights:
+        """`listener` may also be a rule of one."""
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         """One change of the listener; stickiness of target groups goes off, for it would override weights."""
 
     def health(self, target_group: str) -> Sequence[Target]: ...
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack as CloudFormation has it; `outputs` and `parameters` by their names."""
-
-    status: str
-    reason: str
-    outputs: Mapping[str, str]
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StackResource:
-    logical_id: str
-    type: str
-    status: str
-    reason: str = ""
 
 
 class Stacks(Protocol):
@@ -130,19 +115,6 @@ class Stacks(Protocol):
         """The words of the first resource that failed in the stack's latest operation."""
 
 
-@dataclass(frozen=True)
-class ChangeSet:
-    """`changes` are plain: action, logical_id, type, replacement, scope, properties (names of those that
-    change)."""
-
-    name: str
-    status: str
-    execution_status: str
-    reason: str
-    changes: Sequence[Mapping[str, Any]]
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
 class ChangeSets(Protocol):
     def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
         """Does nothing when a change set of this name exists."""
@@ -152,8 +124,20 @@ class ChangeSets(Protocol):
         values."""
 
     def find(self, name: str) -> ChangeSet | None: ...
+    def unexecuted(self) -> Sequence[str]:
+        """The names of those that can still be deleted; none of a stack that does not exist."""
+
     def execute(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One of the environment's templates, with its stack and that stack's change sets."""
+
+    template: EnvironmentTemplate
+    stacks: Stacks
+    change_sets: ChangeSets
 
 
 class LiveResources(Protocol):
@@ -234,18 +218,21 @@ class Plans(Protocol):
     """Where plans are kept, by their digest."""
 
     def location(self, digest: str) -> str: ...
+    def console(self, digest: str) -> str:
+        """Its address in the AWS console."""
+
     def read(self, digest: str) -> Mapping[str, Any] | None: ...
     def keep(self, digest: str, document: Mapping[str, Any]) -> None: ...
 
 
 class Templates(Protocol):
-    """The environment's template."""
+    """The environment's templates, by their names and in their order."""
 
-    def wanted(self) -> tuple[Mapping[str, Any], str]:
-        """What change sets are made of, with its SHA-256."""
+    def wanted(self) -> Mapping[str, tuple[Mapping[str, Any], str]]:
+        """What change sets are made of, each with its SHA-256."""
 
-    def live(self) -> Mapping[str, Any] | None:
-        """What the stack has; None when there is no stack, or one without resources."""
+    def live(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """What the stacks have; None for one that is not there, or without resources."""
 
 
 class Sources(Protocol):

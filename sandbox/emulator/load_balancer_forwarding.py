@@ -34,10 +34,10 @@ def install() -> None:
         return actions
 
     def template_actions(
-        properties: dict[str, Any], balancer_arn: str | None, key: str = "DefaultActions"
+        properties: dict[str, Any], balancer_arn: str | None, prop: str = "DefaultActions"
     ) -> list[dict[str, Any]]:
-        actions: list[dict[str, Any]] = from_template(properties, balancer_arn, key)
-        declared = [each for each in properties.get(key) or [] if isinstance(each, dict)]
+        actions: list[dict[str, Any]] = from_template(properties, balancer_arn, prop)
+        declared = [each for each in properties.get(prop) or [] if isinstance(each, dict)]
         for action, source in zip(actions, declared, strict=True):
             forward = source.get("ForwardConfig") or {}
             groups = [

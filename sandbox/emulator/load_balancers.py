@@ -20,9 +20,14 @@ from sandbox.balancer import translation
 from sandbox.balancer.control import Controller
 from sandbox.balancer.model import State
 from sandbox.balancer.proxy import Proxy
-from sandbox.emulator import certificates, load_balancer_forwarding, load_balancer_metrics
+from sandbox.emulator import (
+    certificates,
+    load_balancer_forwarding,
+    load_balancer_metrics,
+    load_balancer_rules,
+)
 from sandbox.emulator.context import Context, replace, seam
-from sandbox.emulator.load_balancer_checks import Refusal, check_listener, check_targets, require_free_port
+from sandbox.emulator.load_balancer_checks import Refusal, check_listener, require_free_port
 from sandbox.emulator.load_balancer_targets import Targets
 
 _logger = logging.getLogger("load_balancers")
@@ -244,8 +249,6 @@ def _install_listeners() -> None:
     """Listeners and rules are checked before anything changes."""
     for action, name in (("CreateListener", "_create_listener"), ("ModifyListener", "_modify_listener")):
         _replace_action(action, name, _checked_listener(seam(alb, name)))
-    for action, name in (("CreateRule", "_create_rule"), ("ModifyRule", "_modify_rule")):
-        _replace_action(action, name, _checked_rule(seam(alb, name)))
     create = seam(provisioners, "_elbv2_listener_create")
     update = seam(provisioners, "_elbv2_listener_update")
 
@@ -267,6 +270,7 @@ def _install_listeners() -> None:
         _check_template(new, physical_id)
         return update(physical_id, old, new, stack_name, logical_id)
 
+    load_balancer_rules.install(_replace_action, _replace_resource)
     _replace_resource("Listener", "create", "_elbv2_listener_create", create_from_template)
     _replace_resource("Listener", "update", "_elbv2_listener_update", update_from_template)
 
@@ -287,19 +291,6 @@ def _checked_listener(original: Callable[[dict[str, Any]], Any]) -> Callable[[di
             actions=alb._parse_actions(params, "DefaultActions") or current.get("DefaultActions", []),
         )
         require_free_port(balancer_arn, port, current)
-        return original(params)
-
-    return checked
-
-
-def _checked_rule(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    def checked(params: dict[str, Any]) -> Any:
-        unknown = translation.unsupported(alb._parse_conditions(params))
-        if unknown is not None:
-            raise Refusal("ValidationError", f"Condition field '{unknown}' is not offered by the sandbox")
-        rule = alb._rules.get(alb._p(params, "RuleArn")) or {}
-        listener = alb._listeners.get(rule.get("ListenerArn") or alb._p(params, "ListenerArn")) or {}
-        check_targets(alb._parse_actions(params, "Actions"), listener.get("LoadBalancerArn", ""))
         return original(params)
 
     return checked

@@ -1,4 +1,4 @@
-"""Roles and their statements: explicit actions on named resources, nothing managed, nothing implied."""
+"""Roles and their statements: explicit actions on named resources, none of AWS's own, nothing implied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ WITHOUT_RESOURCE = frozenset(
         "ec2:DescribeVpcAttribute",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
         "elasticloadbalancing:DescribeTags",
@@ -120,8 +121,11 @@ def role(
     service: str,
     statements: Sequence[Statement],
     purpose: str,
+    managed_policies: Sequence[str] = (),
 ) -> iam.CfnRole:
     """One role, named cutover-ENV-SUFFIX, that `service` assumes, with its statements inline.
+
+    `managed_policies` are ARNs of policies of ours, for what is too much to be inline.
 
     Where the service sends the account along, the trust is narrowed to ours, so that it cannot be talked into
     the role from another one (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html).
@@ -139,15 +143,32 @@ def role(
         role_name=names.named(suffix),
         description=purpose,
         assume_role_policy_document={"Version": "2012-10-17", "Statement": [trust]},
-        policies=[
-            iam.CfnRole.PolicyProperty(
-                policy_name=suffix,
-                policy_document={"Version": "2012-10-17", "Statement": [document(s) for s in statements]},
-            )
-        ],
+        managed_policy_arns=list(managed_policies) or None,
+        policies=[iam.CfnRole.PolicyProperty(policy_name=suffix, policy_document=_written(statements))]
+        if statements
+        else None,
     )
     acknowledge_open(made, purpose, statements)
     return made
+
+
+def managed_policy(
+    scope: Construct, id: str, names: Names, suffix: str, *, purpose: str, statements: Sequence[Statement]
+) -> iam.CfnManagedPolicy:
+    """The policy cutover-ENV-SUFFIX, for people's roles, or for ours that need more than fits into them."""
+    made = iam.CfnManagedPolicy(
+        scope,
+        id,
+        managed_policy_name=names.named(suffix),
+        description=purpose,
+        policy_document=_written(statements),
+    )
+    acknowledge_open(made, purpose, statements)
+    return made
+
+
+def _written(statements: Sequence[Statement]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [document(s) for s in statements]}
 
 
 def acknowledge_open(construct: IConstruct, purpose: str, statements: Sequence[Statement]) -> None:

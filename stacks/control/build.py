@@ -17,28 +17,20 @@ from stacks.naming import Names
 BUILDSPEC = Path(__file__).with_name("buildspec.yml")
 IMAGES_KEPT = 50
 SOURCE_DAYS = 90
+#: A plan is evidence of what was approved: it is kept for over a year.
+PLAN_DAYS = 400
 #: Ubuntu, Docker and the AWS CLI. https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
 BUILD_IMAGE = "aws/codebuild/standard:7.0"
 
 
 def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
-    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip."""
+    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip, plans/SHA256.json."""
     bucket = private_bucket(
         scope,
         "Artifacts",
         name=names.artifacts_bucket,
         keep=keep,
-        lifecycle=[
-            s3.CfnBucket.RuleProperty(
-                id="old-sources",
-                status="Enabled",
-                prefix="sources/",
-                expiration_in_days=SOURCE_DAYS,
-                noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(
-                    noncurrent_days=SOURCE_DAYS
-                ),
-            )
-        ],
+        lifecycle=[_expiring("sources", SOURCE_DAYS), _expiring("plans", PLAN_DAYS)],
     )
     acknowledge(
         bucket.bucket,
@@ -46,6 +38,17 @@ def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
         "Only the deployer writes and CodeBuild reads here, and both leave CloudTrail entries",
     )
     return bucket
+
+
+def _expiring(folder: str, days: int) -> s3.CfnBucket.RuleProperty:
+    """What is in the folder goes after so many days, and so do its former versions."""
+    return s3.CfnBucket.RuleProperty(
+        id=f"old-{folder}",
+        status="Enabled",
+        prefix=f"{folder}/",
+        expiration_in_days=days,
+        noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=days),
+    )
 
 
 def repository(scope: Construct, names: Names, *, keep: bool) -> ecr.CfnRepository:

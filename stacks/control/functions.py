@@ -7,17 +7,17 @@ from constructs import Construct
 from stacks.constructs.function import Code, Function, FunctionSpec, make_function
 from stacks.constructs.policy import Statement
 from stacks.control.events import dead_letters
-from stacks.naming import Names
+from stacks.control.templates import Published
+from stacks.naming import TEMPLATES, Names
 
 _HEALTH = Statement(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTargetHealth"])
 
 
 @dataclass(frozen=True)
 class Provisioning:
-    """What the provision function needs to make the environment's stack."""
+    """What the provision function needs to make the environment's stacks."""
 
-    template_url: str
-    template_bucket: str
+    templates: Published
     service_role_arn: str
 
 
@@ -33,7 +33,7 @@ def control_functions(
         _observe(names),
         _swap(names),
         _rollback(names),
-        _drift(names),
+        _drift(names, provisioning),
         _approval(names),
     )
     here = Construct(scope, "Functions")
@@ -74,10 +74,10 @@ def _move_traffic(names: Names) -> Statement:
     return Statement(["elasticloadbalancing:ModifyListener"], [names.listeners_arn])
 
 
-def _stack(names: Names, *actions: str) -> Statement:
+def _stacks(names: Names, *actions: str) -> Statement:
     return Statement(
         [f"cloudformation:{action}" for action in actions],
-        [names.arn("cloudformation", f"stack/{names.environment_stack}/*")],
+        [names.arn("cloudformation", f"stack/{names.stack(template)}/*") for template in TEMPLATES],
     )
 
 
@@ -105,11 +105,11 @@ def _journal(names: Names) -> FunctionSpec:
 def _provision(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
     return FunctionSpec(
         name="provision",
-        purpose="Prepares, executes and verifies the environment's change set",
+        purpose="Prepares, executes and verifies the environment's change sets",
         timeout_seconds=110,
         memory_mb=512,
         statements=[
-            _stack(
+            _stacks(
                 names,
                 "CreateChangeSet",
                 "DeleteChangeSet",
@@ -119,6 +119,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 "DescribeStacks",
                 "ExecuteChangeSet",
                 "GetTemplate",
+                "ListChangeSets",
             ),
             Statement(
                 ["iam:PassRole"],
@@ -126,7 +127,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
             ),
             # CloudFormation reads the template with its caller's rights.
-            Statement(["s3:GetObject"], [f"arn:aws:s3:::{provisioning.template_bucket}/*"]),
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{provisioning.templates.bucket}/*"]),
             Statement(
                 [
                     "autoscaling:DescribeAutoScalingGroups",
@@ -137,6 +138,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                     "ec2:DescribeVpcs",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
+                    "elasticloadbalancing:DescribeRules",
                     "elasticloadbalancing:DescribeTargetGroups",
                 ]
             ),
@@ -154,8 +156,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             ),
         ],
         environment={
-            "TEMPLATE_URL": provisioning.template_url,
-            "STACK_NAME": names.environment_stack,
+            "TEMPLATES": provisioning.templates.told,
             "SERVICE_ROLE_ARN": provisioning.service_role_arn,
             "CODE_BUCKET": code.bucket,
             "CODE_KEY": code.key,
@@ -172,14 +173,14 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
         memory_mb=512,
         statements=[
             _table(names, "GetItem", "Query"),
-            _stack(names, "DescribeStacks", "GetTemplate"),
-            Statement(["elasticloadbalancing:DescribeListeners"]),
-            _images(names),
+            _stacks(names, "DescribeStacks", "GetTemplate"),
+            Statement(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"]),
+            _images(names, "DescribeImageScanFindings"),
             Statement(
                 ["s3:GetObject"],
                 [
                     f"arn:aws:s3:::{names.artifacts_bucket}/sources/*",
-                    f"arn:aws:s3:::{provisioning.template_bucket}/*",
+                    f"arn:aws:s3:::{provisioning.templates.bucket}/*",
                 ],
             ),
             Statement(["s3:GetObject", "s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/plans/*"]),
@@ -187,10 +188,9 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
             Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
         ],
         environment={
-            "STACK_NAME": names.environment_stack,
+            "TEMPLATES": provisioning.templates.told,
             "REPOSITORY": names.repository,
             "ARTIFACTS_BUCKET": names.artifacts_bucket,
-            "TEMPLATE_URL": provisioning.template_url,
             "CODE_KEY": code.key,
             "LAYER_ARN": code.layer or "",
         },
@@ -281,14 +281,14 @@ def _rollback(names: Names) -> FunctionSpec:
     )
 
 
-def _drift(names: Names) -> FunctionSpec:
+def _drift(names: Names, provisioning: Provisioning) -> FunctionSpec:
     return FunctionSpec(
         name="drift",
-        purpose="Compares the security groups with the template and closes what was opened by hand",
+        purpose="Compares the security groups with the templates and closes what was opened by hand",
         timeout_seconds=90,
         memory_mb=512,
         statements=[
-            _stack(
+            _stacks(
                 names,
                 "DescribeStackResourceDrifts",
                 "DescribeStackResources",
@@ -305,7 +305,7 @@ def _drift(names: Names) -> FunctionSpec:
                 {"StringEquals": {"aws:ResourceTag/cutover-environment": names.environment}},
             ),
         ],
-        environment={"STACK_NAME": names.environment_stack},
+        environment={"TEMPLATES": provisioning.templates.told},
     )
 
 

@@ -6,7 +6,7 @@ Attach it to the role that people assume (IAM Identity Center: a customer manage
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks.constructs.policy import Statement, acknowledge_open, document
+from stacks.constructs.policy import Statement, managed_policy
 from stacks.naming import Names
 
 _LOOK = (
@@ -33,12 +33,11 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
         Statement(_LOOK),
     ]
-    policy = iam.CfnManagedPolicy(
+    return managed_policy(
         scope,
         "Operator",
-        managed_policy_name=names.named("operator"),
-        description=f"Run the cutover command for {names.environment}: deploy, follow, roll back",
-        policy_document={"Version": "2012-10-17", "Statement": [document(s) for s in statements]},
+        names,
+        "operator",
+        purpose=f"Run the cutover command for {names.environment}: deploy, follow, roll back",
+        statements=statements,
     )
-    acknowledge_open(policy, "What operators look at and start", statements)
-    return policy

@@ -1,9 +1,8 @@
 """The control plane: what `cdk deploy` installs, once for each environment."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import aws_cdk as cdk
-from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from config.model import Configuration
@@ -18,6 +17,7 @@ from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
 from stacks.control.operator import operator_policy
 from stacks.control.provisioning import service_role
+from stacks.control.templates import EnvironmentTemplate, publish
 from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 
 DEFINITION = ROOT / "statemachines" / "deploy.asl.json"
@@ -31,7 +31,11 @@ class ControlStack(cdk.Stack):
     """Journal, functions, state machine, events, schedule, build, and the role that provisions."""
 
     def __init__(
-        self, scope: Construct, names: Names, configuration: Configuration, environment_template: Path
+        self,
+        scope: Construct,
+        names: Names,
+        configuration: Configuration,
+        templates: Sequence[EnvironmentTemplate],
     ) -> None:
         super().__init__(
             scope,
@@ -50,7 +54,7 @@ class ControlStack(cdk.Stack):
         build_project(self, names)
         bus(self, names)
 
-        template = assets.Asset(self, "EnvironmentTemplate", path=str(environment_template))
+        published = publish(self, names, templates)
         asset = code_asset(self)
         libraries = layer(self, names.named("libraries"))
         code = Code(asset.s3_bucket_name, asset.s3_object_key, libraries.layer_version_arn)
@@ -59,7 +63,7 @@ class ControlStack(cdk.Stack):
             self,
             names,
             code,
-            Provisioning(template.http_url, template.s3_bucket_name, provisioner.attr_arn),
+            Provisioning(published, provisioner.attr_arn),
         )
         after_the_watch = contraction(self, names, functions)
         machine = state_machine(

@@ -15,8 +15,8 @@ from constructs import Construct
 from config.model import DAYS, Configuration, Window
 from stacks.constructs.bucket import Bucket, private_bucket
 from stacks.constructs.policy import acknowledge
-from stacks.environment.network import Network
-from stacks.environment.security import REDIS_PORT, SecurityGroups
+from stacks.environment.security import REDIS_PORT
+from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
 
 DOCUMENTDB_VERSION = "5.0.0"
@@ -31,7 +31,7 @@ LOG_WRITERS = {"ap-northeast-2": "600734575887"}
 
 @dataclass(frozen=True)
 class Data:
-    """Addresses and names of what was made. `secrets` maps a secret's short name to its ARN."""
+    """Addresses and names of what was made. `secrets` maps a secret's name (DatabaseAdmin) to its ARN."""
 
     database_endpoint: str
     database_port: str
@@ -40,24 +40,29 @@ class Data:
     files_bucket: str
     logs_bucket: str
     secrets: dict[str, str]
-    logs_policy: cdk.CfnResource
 
 
-def data(
-    scope: Construct,
-    names: Names,
-    configuration: Configuration,
-    *,
-    network: Network,
-    groups: SecurityGroups,
-) -> Data:
+def data(stack: EnvironmentStack, names: Names, configuration: Configuration) -> Data:
     """Make the stores and their secrets."""
-    here = Construct(scope, "Data")
+    here = Construct(stack, "Data")
+    subnets = stack.given_subnets("Private")
     secrets = _secrets(here, names)
     cluster = _database(
-        here, names, configuration, network=network, groups=groups, admin=secrets["database-admin"].ref
+        here,
+        names,
+        configuration,
+        subnets=subnets,
+        group=stack.given("DatabaseSecurityGroup"),
+        admin=secrets["DatabaseAdmin"].ref,
     )
-    cache = _cache(here, names, configuration, network=network, groups=groups, token=secrets["redis"].ref)
+    cache = _cache(
+        here,
+        names,
+        configuration,
+        subnets=subnets,
+        group=stack.given("CacheSecurityGroup"),
+        token=secrets["Redis"].ref,
+    )
     keep = configuration.database.deletion_protection
     logs = _logs_bucket(here, names, keep=keep)
     files = private_bucket(
@@ -85,7 +90,6 @@ def data(
         files_bucket=files.bucket.ref,
         logs_bucket=logs.bucket.ref,
         secrets={name: secret.ref for name, secret in secrets.items()},
-        logs_policy=logs.policy,
     )
 
 
@@ -104,12 +108,12 @@ def _secrets(scope: Construct, names: Names) -> dict[str, secretsmanager.CfnSecr
             password_length=32,
             exclude_punctuation=True,
         )
-        made[name] = _secret(scope, names, name, description, generator)
+        made[_camel(name)] = _secret(scope, names, name, description, generator)
     for name, description in tokens.items():
         generator = secretsmanager.CfnSecret.GenerateSecretStringProperty(
             password_length=64, exclude_punctuation=True
         )
-        made[name] = _secret(scope, names, name, description, generator)
+        made[_camel(name)] = _secret(scope, names, name, description, generator)
     return made
 
 
@@ -122,7 +126,7 @@ def _secret(
 ) -> secretsmanager.CfnSecret:
     secret = secretsmanager.CfnSecret(
         scope,
-        "".join(part.capitalize() for part in name.split("-")) + "Secret",
+        f"{_camel(name)}Secret",
         name=names.secret(name),
         description=description,
         generate_secret_string=generator,
@@ -135,21 +139,25 @@ def _secret(
     return secret
 
 
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))
+
+
 def _database(
     scope: Construct,
     names: Names,
     configuration: Configuration,
     *,
-    network: Network,
-    groups: SecurityGroups,
+    subnets: list[str],
+    group: str,
     admin: str,
 ) -> docdb.CfnDBCluster:
-    subnets = docdb.CfnDBSubnetGroup(
+    places = docdb.CfnDBSubnetGroup(
         scope,
         "DatabaseSubnets",
         db_subnet_group_name=names.prefix,
         db_subnet_group_description=f"DocumentDB of {names.environment}",
-        subnet_ids=network.private_subnets,
+        subnet_ids=subnets,
     )
     parameters = docdb.CfnDBClusterParameterGroup(
         scope,
@@ -167,9 +175,9 @@ def _database(
         engine_version=DOCUMENTDB_VERSION,
         master_username=_field(admin, "username"),
         master_user_password=_field(admin, "password"),
-        db_subnet_group_name=subnets.ref,
+        db_subnet_group_name=places.ref,
         db_cluster_parameter_group_name=parameters.ref,
-        vpc_security_group_ids=[groups.database],
+        vpc_security_group_ids=[group],
         port=27017,
         storage_encrypted=True,
         backup_retention_period=BACKUP_DAYS,
@@ -210,16 +218,16 @@ def _cache(
     names: Names,
     configuration: Configuration,
     *,
-    network: Network,
-    groups: SecurityGroups,
+    subnets: list[str],
+    group: str,
     token: str,
 ) -> elasticache.CfnReplicationGroup:
-    subnets = elasticache.CfnSubnetGroup(
+    places = elasticache.CfnSubnetGroup(
         scope,
         "CacheSubnets",
         cache_subnet_group_name=names.prefix,
         description=f"Redis of {names.environment}",
-        subnet_ids=network.private_subnets,
+        subnet_ids=subnets,
     )
     cache = elasticache.CfnReplicationGroup(
         scope,
@@ -236,8 +244,8 @@ def _cache(
         auth_token=_field(token),
         transit_encryption_enabled=True,
         at_rest_encryption_enabled=True,
-        cache_subnet_group_name=subnets.ref,
-        security_group_ids=[groups.cache],
+        cache_subnet_group_name=places.ref,
+        security_group_ids=[group],
         snapshot_retention_limit=1,
         auto_minor_version_upgrade=True,
     )

@@ -3,65 +3,59 @@
 from constructs import Construct
 
 from config.model import Configuration
-from stacks.constructs.function import Code, FunctionSpec, VpcPlace, make_function
+from stacks.constructs.function import FunctionSpec, VpcPlace, make_function
 from stacks.constructs.policy import Statement
 from stacks.environment.balancer import Balancer
 from stacks.environment.data import Data
-from stacks.environment.network import Network
-from stacks.environment.security import SecurityGroups
+from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
 
 
-def environment_functions(
-    scope: Construct,
-    names: Names,
-    configuration: Configuration,
-    code: Code,
-    *,
-    network: Network,
-    groups: SecurityGroups,
-    data: Data,
-    front: Balancer,
+def database_function(
+    stack: EnvironmentStack, names: Names, configuration: Configuration, data: Data
 ) -> None:
-    """Make cutover-ENV-{database,probe,load}, which the control plane calls by name."""
-    place = VpcPlace(network.private_subnets, [groups.functions])
-    secrets = data.secrets
+    """Make cutover-ENV-database, which the control plane calls by name."""
+    secrets = [data.secrets[name] for name in ("DatabaseAdmin", "DatabaseApplication", "Smoke")]
+    spec = FunctionSpec(
+        name="database",
+        purpose="Migrates the database and checks its queries",
+        timeout_seconds=900,
+        memory_mb=512,
+        statements=[
+            Statement(["secretsmanager:GetSecretValue"], secrets),
+            # The release's migrations are in its source.
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
+        ],
+        environment={
+            "ADMIN_SECRET": names.secret("database-admin"),
+            "APPLICATION_SECRET": names.secret("database-application"),
+            "SMOKE_SECRET": names.secret("smoke"),
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
+            "DATABASE_ENDPOINT": data.database_endpoint,
+            "DATABASE_PORT": data.database_port,
+            "DATABASE_NAME": configuration.database.name,
+        },
+    )
+    _inside(stack, names, [spec])
+
+
+def service_functions(
+    stack: EnvironmentStack, names: Names, configuration: Configuration, front: Balancer
+) -> None:
+    """Make cutover-ENV-{probe,load}, which the control plane calls by name."""
     aim = {
         "LOAD_BALANCER_DNS": front.balancer.attr_dns_name,
         "DOMAIN": configuration.backend.domain,
         "LISTENER_PORT": str(configuration.backend.listener_port),
         "TEST_LISTENER_PORT": str(configuration.backend.test_listener_port),
     }
-    specs = (
-        FunctionSpec(
-            name="database",
-            purpose="Migrates the database and checks its queries",
-            timeout_seconds=900,
-            memory_mb=512,
-            statements=[
-                Statement(
-                    ["secretsmanager:GetSecretValue"],
-                    [secrets["database-admin"], secrets["database-application"], secrets["smoke"]],
-                ),
-                # The release's migrations are in its source.
-                Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"]),
-            ],
-            environment={
-                "ADMIN_SECRET": names.secret("database-admin"),
-                "APPLICATION_SECRET": names.secret("database-application"),
-                "SMOKE_SECRET": names.secret("smoke"),
-                "ARTIFACTS_BUCKET": names.artifacts_bucket,
-                "DATABASE_ENDPOINT": data.database_endpoint,
-                "DATABASE_PORT": data.database_port,
-                "DATABASE_NAME": configuration.database.name,
-            },
-        ),
+    specs = [
         FunctionSpec(
             name="probe",
             purpose="Asks the running service, through the load balancer, whether it is what it should be",
             timeout_seconds=600,
             memory_mb=512,
-            statements=[Statement(["secretsmanager:GetSecretValue"], [secrets["smoke"]])],
+            statements=[Statement(["secretsmanager:GetSecretValue"], [stack.given("SmokeSecretArn")])],
             environment={"SMOKE_SECRET": names.secret("smoke"), **aim},
         ),
         FunctionSpec(
@@ -72,7 +66,13 @@ def environment_functions(
             memory_mb=3538,
             environment=aim,
         ),
-    )
-    here = Construct(scope, "Functions")
+    ]
+    _inside(stack, names, specs)
+
+
+def _inside(stack: EnvironmentStack, names: Names, specs: list[FunctionSpec]) -> None:
+    place = VpcPlace(stack.given_subnets("Private"), [stack.given("FunctionsSecurityGroup")])
+    code = stack.code()
+    here = Construct(stack, "Functions")
     for spec in specs:
         make_function(here, names, spec, code, place=place)

@@ -1,167 +1,92 @@
-"""The backend's instances (requirement B3): one Auto Scaling group per colour, from one launch template."""
+"""The services' instances (requirement B3): one launch template for each service, a group for each colour."""
 
-from pathlib import Path
-
-import aws_cdk as cdk
-from aws_cdk import aws_autoscaling as autoscaling
-from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from config.model import Configuration
-from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.constructs.policy import Statement
 from stacks.environment.balancer import Balancer
-from stacks.environment.data import Data
-from stacks.environment.network import Network
-from stacks.environment.security import SecurityGroups
-from stacks.naming import COLOURS, Names
+from stacks.environment.machines import Machine, auto_scaling_group, launch_template
+from stacks.environment.stack import EnvironmentStack
+from stacks.naming import COLOURS, Names, ServiceName
 
-USER_DATA = Path(__file__).with_name("user_data.sh")
 DISK_GB = 30
-#: The secrets that the release renders into the containers' environment.
-RELEASE_SECRETS = ("database-application", "redis", "jwt")
+#: The secrets that the release renders into the backend's containers' environment.
+RELEASE_SECRETS = ("DatabaseApplication", "Redis", "Jwt")
+#: How the logical ids of a service's instances begin, and the name of their role.
+_IDS: dict[ServiceName, tuple[str, str]] = {
+    "backend": ("Instances", "instance"),
+    "frontend": ("Frontend", "frontend-instance"),
+}
 
 
-def instances(
-    scope: Construct,
+def instances(stack: EnvironmentStack, names: Names, configuration: Configuration, front: Balancer) -> None:
+    """Make the groups. They stay as large as they are: a release needs every one of its instances."""
+    _service(stack, names, configuration, front, service="backend", rights=_backend_rights(stack, names))
+    _service(stack, names, configuration, front, service="frontend", rights=[])
+
+
+def _service(
+    stack: EnvironmentStack,
     names: Names,
     configuration: Configuration,
-    *,
-    network: Network,
-    groups: SecurityGroups,
-    data: Data,
     front: Balancer,
+    *,
+    service: ServiceName,
+    rights: list[Statement],
 ) -> None:
-    """Make both groups. They stay as large as they are: a release needs every one of its instances."""
-    here = Construct(scope, "Instances")
-    template = _launch_template(here, names, configuration, groups=groups, data=data, front=front)
+    id, its_role = _IDS[service]
+    here = Construct(stack, id)
+    shape = configuration.service(service)
+    target_groups = front.target_groups[service]
+    machine = Machine(
+        name=service,
+        role=its_role,
+        purpose="Runs a release on an instance",
+        instance_type=shape.instance_type,
+        ami=shape.ami,
+        disk_gb=DISK_GB,
+        security_group=stack.given(f"{service.capitalize()}SecurityGroup"),
+        statements=[
+            *_release_rights(names, service, [group.ref for group in target_groups.values()]),
+            *rights,
+        ],
+    )
+    template = launch_template(here, names, machine)
     for colour in COLOURS:
-        count = str(configuration.backend.instances_per_colour)
-        group = autoscaling.CfnAutoScalingGroup(
+        auto_scaling_group(
             here,
             colour.capitalize(),
-            auto_scaling_group_name=names.group(colour),
-            launch_template=autoscaling.CfnAutoScalingGroup.LaunchTemplateSpecificationProperty(
-                launch_template_id=template.ref, version=template.attr_latest_version_number
-            ),
-            vpc_zone_identifier=network.private_subnets,
-            min_size=count,
-            max_size=count,
-            desired_capacity=count,
-            target_group_arns=[front.target_groups[colour].ref],
-            # By the instance alone: the idle colour has no healthy targets before its first release, and the
-            # balancer's verdict would have its instances replaced without end.
-            health_check_type="EC2",
-            health_check_grace_period=120,
-            cooldown="300",
-            tags=[
-                autoscaling.CfnAutoScalingGroup.TagPropertyProperty(
-                    key=key, value=value, propagate_at_launch=True
-                )
-                for key, value in (
-                    ("Name", names.group(colour)),
-                    ("cutover-environment", names.environment),
-                    ("cutover-colour", colour),
-                )
-            ],
-        )
-        acknowledge(
-            group,
-            "AwsSolutions-AS3",
-            "The group's size never changes by itself; a lost instance shows in the health alarm",
+            names.group(colour, service),
+            template,
+            count=shape.instances_per_colour,
+            subnets=stack.given_subnets("Private"),
+            tags={"cutover-environment": names.environment, "cutover-colour": colour},
+            # Auto Scaling registers the backend's first ports. The frontend's are all left to a release: an
+            # instance that nothing was released to is no target.
+            target_groups=[target_groups[colour].ref] if service == "backend" else None,
         )
 
 
-def _launch_template(
-    scope: Construct,
-    names: Names,
-    configuration: Configuration,
-    *,
-    groups: SecurityGroups,
-    data: Data,
-    front: Balancer,
-) -> ec2.CfnLaunchTemplate:
-    its_role = role(
-        scope,
-        names,
-        "instance",
-        service="ec2.amazonaws.com",
-        purpose="Runs a release on an instance",
-        statements=_statements(names, data, front),
-    )
-    profile = iam.CfnInstanceProfile(
-        scope, "Profile", instance_profile_name=names.named("instance"), roles=[its_role.ref]
-    )
-    ami = configuration.backend.ami
-    data_type = ec2.CfnLaunchTemplate
-    return ec2.CfnLaunchTemplate(
-        scope,
-        "Template",
-        launch_template_name=names.named("backend"),
-        launch_template_data=data_type.LaunchTemplateDataProperty(
-            # EC2 itself resolves the parameter when it starts an instance: a new image changes no template.
-            # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
-            image_id=ami if ami.startswith("ami-") else f"resolve:ssm:{ami}",
-            instance_type=configuration.backend.instance_type,
-            iam_instance_profile=data_type.IamInstanceProfileProperty(arn=profile.attr_arn),
-            security_group_ids=[groups.backend],
-            # Two hops: one for the instance, one for a container that asks for the role's credentials.
-            metadata_options=data_type.MetadataOptionsProperty(
-                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=2
-            ),
-            monitoring=data_type.MonitoringProperty(enabled=True),
-            block_device_mappings=[
-                data_type.BlockDeviceMappingProperty(
-                    device_name="/dev/sda1",
-                    ebs=data_type.EbsProperty(
-                        encrypted=True, volume_size=DISK_GB, volume_type="gp3", delete_on_termination=True
-                    ),
-                )
-            ],
-            user_data=cdk.Fn.base64(user_data(names.region)),
-        ),
-    )
-
-
-def user_data(region: str) -> str:
-    """What an instance does when it starts: install, nothing else. A release comes by Run Command."""
-    return USER_DATA.read_text(encoding="utf-8").replace("@REGION@", region)
-
-
-def _statements(names: Names, data: Data, front: Balancer) -> list[Statement]:
+def _release_rights(names: Names, service: ServiceName, target_groups: list[str]) -> list[Statement]:
+    """Pull the service's image, put its containers behind the balancer."""
     return [
-        # What the SSM agent needs for Run Command, out of AmazonSSMManagedInstanceCore.
-        Statement(
-            [
-                "ssm:UpdateInstanceInformation",
-                "ssmmessages:CreateControlChannel",
-                "ssmmessages:CreateDataChannel",
-                "ssmmessages:OpenControlChannel",
-                "ssmmessages:OpenDataChannel",
-                "ec2messages:AcknowledgeMessage",
-                "ec2messages:DeleteMessage",
-                "ec2messages:FailMessage",
-                "ec2messages:GetEndpoint",
-                "ec2messages:GetMessages",
-                "ec2messages:SendReply",
-            ]
-        ),
         Statement(["ecr:GetAuthorizationToken"]),
         Statement(
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-            [names.arn("ecr", f"repository/{names.repository}")],
+            [names.arn("ecr", f"repository/{names.repository_of(service)}")],
         ),
-        Statement(["secretsmanager:GetSecretValue"], [data.secrets[name] for name in RELEASE_SECRETS]),
+        Statement(["elasticloadbalancing:RegisterTargets"], target_groups),
+    ]
+
+
+def _backend_rights(stack: EnvironmentStack, names: Names) -> list[Statement]:
+    """Read its secrets, keep the users' files."""
+    return [
         Statement(
-            ["elasticloadbalancing:RegisterTargets"], [group.ref for group in front.target_groups.values()]
+            ["secretsmanager:GetSecretValue"], [stack.given(f"{name}SecretArn") for name in RELEASE_SECRETS]
         ),
         Statement(
             ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [f"arn:aws:s3:::{names.files_bucket}/*"]
         ),
         Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.files_bucket}"]),
-        Statement(
-            ["cloudwatch:PutMetricData"], conditions={"StringEquals": {"cloudwatch:namespace": "CWAgent"}}
-        ),
-        # The CloudWatch agent reads the group's name from the instance's tags.
-        Statement(["ec2:DescribeTags"]),
     ]

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.policy import acknowledge
-from stacks.environment.balancer import Balancer
+from stacks.environment.stack import EnvironmentStack, Given
 from stacks.naming import ALARM_KINDS, COLOURS, AlarmKind, Colour, Names
 
 PERIOD_SECONDS = 60
@@ -30,13 +30,14 @@ class Rule:
     properties: Properties
 
 
-def monitoring(scope: Construct, names: Names, configuration: Configuration, front: Balancer) -> None:
+def monitoring(stack: EnvironmentStack, names: Names, configuration: Configuration) -> None:
     """Make the ten alarms and the dashboard."""
-    here = Construct(scope, "Monitoring")
+    here = Construct(stack, "Monitoring")
+    given = stack.given
     for colour in COLOURS:
         targets = {
-            "TargetGroup": front.target_groups[colour].attr_target_group_full_name,
-            "LoadBalancer": front.balancer.attr_load_balancer_full_name,
+            "TargetGroup": given(f"{colour.capitalize()}TargetGroupFullName"),
+            "LoadBalancer": given("LoadBalancerFullName"),
         }
         group = {"AutoScalingGroupName": names.group(colour)}
         rules = _rules(configuration, targets, group)
@@ -45,7 +46,7 @@ def monitoring(scope: Construct, names: Names, configuration: Configuration, fro
                 here,
                 f"{colour.capitalize()}{kind.capitalize()}",
                 alarm_name=names.alarm(colour, kind),
-                alarm_description=_description(here, names, rules[kind].meaning, colour, front),
+                alarm_description=_description(here, names, rules[kind].meaning, colour, given),
                 actions_enabled=True,
                 **rules[kind].properties,
             )
@@ -54,7 +55,7 @@ def monitoring(scope: Construct, names: Names, configuration: Configuration, fro
         here,
         "Dashboard",
         dashboard_name=names.prefix,
-        dashboard_body=cdk.Stack.of(here).to_json_string({"widgets": _widgets(names, configuration, front)}),
+        dashboard_body=cdk.Stack.of(here).to_json_string({"widgets": _widgets(names, configuration, given)}),
     )
 
 
@@ -163,7 +164,7 @@ def _error_rate(targets: Dimensions) -> list[cloudwatch.CfnAlarm.MetricDataQuery
     ]
 
 
-def _description(scope: Construct, names: Names, meaning: str, colour: Colour, front: Balancer) -> str:
+def _description(scope: Construct, names: Names, meaning: str, colour: Colour, given: Given) -> str:
     """JSON of at most 1024 characters (CloudWatch's limit) once the ARNs are in."""
     return cdk.Stack.of(scope).to_json_string(
         {
@@ -171,16 +172,16 @@ def _description(scope: Construct, names: Names, meaning: str, colour: Colour, f
             "environment": names.environment,
             "service": "backend",
             "colour": colour,
-            "listener": front.listener.ref,
-            "test_listener": front.test_listener.ref,
-            "blue": front.target_groups["blue"].ref,
-            "green": front.target_groups["green"].ref,
+            "listener": given("ListenerArn"),
+            "test_listener": given("TestListenerArn"),
+            "blue": given("BlueTargetGroupArn"),
+            "green": given("GreenTargetGroupArn"),
         }
     )
 
 
-def _widgets(names: Names, configuration: Configuration, front: Balancer) -> list[dict[str, Any]]:
-    balancer = front.balancer.attr_load_balancer_full_name
+def _widgets(names: Names, configuration: Configuration, given: Given) -> list[dict[str, Any]]:
+    balancer = given("LoadBalancerFullName")
     limits = configuration.alarms
 
     def per_colour(namespace: str, metric: str, stat: str, *, by_group: bool = False) -> list[list[Any]]:
@@ -190,7 +191,7 @@ def _widgets(names: Names, configuration: Configuration, front: Balancer) -> lis
             if by_group:
                 lines.append([namespace, metric, "AutoScalingGroupName", names.group(colour), look])
             else:
-                target = front.target_groups[colour].attr_target_group_full_name
+                target = given(f"{colour.capitalize()}TargetGroupFullName")
                 lines.append([namespace, metric, "TargetGroup", target, "LoadBalancer", balancer, look])
         return lines
 

@@ -1,6 +1,6 @@
-"""The SSM document that brings a release to an instance: parameters, addresses, then release.sh (C3b, C3c).
+"""The SSM documents that bring a release to an instance: parameters, addresses, then release.sh (C3b, C3c).
 
-Everything that is the same for every release is written into the document here; a command brings the rest.
+Everything that is the same for every release is written into the documents here; a command brings the rest.
 Run Command replaces `{{ Name }}` in the script's text before a shell sees it, so each parameter admits only
 what cannot leave its quotes.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-data-elements-parameters.html
@@ -14,13 +14,15 @@ from typing import Any
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from config.model import Backend, Configuration
+from config.infrastructure import Service
+from config.model import Configuration
 from stacks.environment.balancer import Balancer
-from stacks.environment.data import Data
-from stacks.naming import Names
+from stacks.environment.security import HTTPS
+from stacks.environment.stack import EnvironmentStack
+from stacks.naming import SERVICES, Names, ServiceName
 
 SCRIPT = Path(__file__).with_name("release.sh")
-COMPOSE = Path(__file__).with_name("compose.yaml")
+COMPOSE = {service: Path(__file__).with_name(f"{service}.compose.yaml") for service in SERVICES}
 #: TLS with a replica set; DocumentDB knows no retryable writes.
 #: https://docs.aws.amazon.com/documentdb/latest/developerguide/functional-differences.html
 DATABASE_OPTIONS = "tls=true&replicaSet=rs0&readPreference=secondaryPreferred&retryWrites=false"
@@ -49,43 +51,69 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def release_document(
-    scope: Construct, names: Names, configuration: Configuration, data: Data, front: Balancer
-) -> ssm.CfnDocument:
-    """Make cutover-ENV-release. A change of it is a new version of the same document."""
-    backend = configuration.backend
-    baked = {
-        "ENVIRONMENT": names.environment,
-        "REGION": names.region,
-        "DATABASE_ENDPOINT": data.database_endpoint,
-        "DATABASE_PORT": data.database_port,
+def release_documents(
+    stack: EnvironmentStack, names: Names, configuration: Configuration, front: Balancer
+) -> None:
+    """Make cutover-ENV-release and cutover-ENV-frontend-release."""
+    backend = {
+        "DATABASE_ENDPOINT": stack.given("DatabaseEndpoint"),
+        "DATABASE_PORT": stack.given("DatabasePort"),
         "DATABASE_NAME": configuration.database.name,
         "DATABASE_OPTIONS": DATABASE_OPTIONS,
         "DATABASE_SECRET": names.secret("database-application"),
-        "REDIS_ENDPOINT": data.redis_endpoint,
-        "REDIS_PORT": data.redis_port,
+        "REDIS_ENDPOINT": stack.given("RedisEndpoint"),
+        "REDIS_PORT": stack.given("RedisPort"),
         "REDIS_SECRET": names.secret("redis"),
         "JWT_SECRET_NAME": names.secret("jwt"),
-        "FILES_BUCKET": data.files_bucket,
-        "BLUE_TARGET_GROUP": front.target_groups["blue"].ref,
-        "GREEN_TARGET_GROUP": front.target_groups["green"].ref,
-        "FIRST_PORT": str(backend.first_port),
-        "CONTAINERS": str(backend.containers_per_instance),
-        "WAIT_SECONDS": str(round(configuration.release.timeout_seconds * WAIT_SHARE)),
+        "FILES_BUCKET": stack.given("FilesBucket"),
         "DEFAULT_SETTINGS": json.dumps(configuration.release.settings, sort_keys=True),
-        "COMPOSE": compose(backend),
+    }
+    # The pages keep nothing and call the backend by its public name.
+    port = configuration.backend.listener_port
+    api = f"https://{configuration.backend.domain}" + ("" if port == HTTPS else f":{port}")
+    frontend = {"DEFAULT_SETTINGS": json.dumps({"API_URL": api})}
+    _document(stack, names, configuration, front, id="ReleaseDocument", service="backend", own=backend)
+    _document(
+        stack, names, configuration, front, id="FrontendReleaseDocument", service="frontend", own=frontend
+    )
+
+
+def _document(
+    scope: Construct,
+    names: Names,
+    configuration: Configuration,
+    front: Balancer,
+    *,
+    id: str,
+    service: ServiceName,
+    own: dict[str, str],
+) -> ssm.CfnDocument:
+    """One service's document; `own` is what only it is given. A change is a new version of the document."""
+    shape = configuration.service(service)
+    groups = front.target_groups[service]
+    baked = {
+        "SERVICE": service,
+        "ENVIRONMENT": names.environment,
+        "REGION": names.region,
+        **own,
+        "BLUE_TARGET_GROUP": groups["blue"].ref,
+        "GREEN_TARGET_GROUP": groups["green"].ref,
+        "FIRST_PORT": str(shape.first_port),
+        "CONTAINERS": str(shape.containers_per_instance),
+        "WAIT_SECONDS": str(round(configuration.release.timeout_seconds * WAIT_SHARE)),
+        "COMPOSE": compose(service, shape),
     }
     return ssm.CfnDocument(
         scope,
-        "ReleaseDocument",
-        name=names.release_document,
+        id,
+        name=names.document(service),
         document_type="Command",
         document_format="JSON",
         target_type="/AWS::EC2::Instance",
         update_method="NewVersion",
         content={
             "schemaVersion": "2.2",
-            "description": f"Brings a release of {names.repository} to an instance",
+            "description": f"Brings a release of {names.repository_of(service)} to an instance",
             "parameters": {name: {"type": "String", **rules} for name, rules in PARAMETERS.items()},
             "mainSteps": [
                 {
@@ -116,18 +144,17 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
-def compose(backend: Backend) -> str:
+def compose(service: ServiceName, shape: Service) -> str:
     """The compose file for an instance, without its comments: one service for each container."""
-    lines = [
-        line for line in COMPOSE.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
-    ]
+    text = COMPOSE[service].read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     start = lines.index("services:") + 1
-    service = "\n".join(lines[start:])
-    services = [
-        _fill(service, {"NUMBER": str(number), "PORT": str(port)})
-        for number, port in enumerate(backend.ports, start=1)
+    container = "\n".join(lines[start:])
+    containers = [
+        _fill(container, {"NUMBER": str(number), "PORT": str(port)})
+        for number, port in enumerate(shape.ports, start=1)
     ]
-    return "\n".join([*lines[:start], *services])
+    return "\n".join([*lines[:start], *containers])
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

@@ -35,7 +35,7 @@ installed() {
 
 # Writes the containers' environment: settings, addresses and, under the instance's own role, the secrets.
 render_environment() {
-  python3 - "$home/backend.env" << 'PYTHON'
+  python3 - "$home/$SERVICE.env" << 'PYTHON'
 import json
 import os
 import re
@@ -61,19 +61,23 @@ def line(name, value):
     return f"{name}={value}\n" if plain else f"{name}='{value}'\n"
 
 
-user = json.loads(secret(given["DATABASE_SECRET"]))
-account = f"{quote(user['username'], safe='')}:{quote(user['password'], safe='')}"
-database = f"{given['DATABASE_ENDPOINT']}:{given['DATABASE_PORT']}/{given['DATABASE_NAME']}"
-redis = f"{given['REDIS_ENDPOINT']}:{given['REDIS_PORT']}"
-values = {
-    "MONGO_URL": f"mongodb://{account}@{database}?{given['DATABASE_OPTIONS']}",
-    "REDIS_URL": f"rediss://:{quote(secret(given['REDIS_SECRET']), safe='')}@{redis}/0",
-    "JWT_SECRET": secret(given["JWT_SECRET_NAME"]),
-    "DATABASE_NAME": given["DATABASE_NAME"],
-    "FILES_BUCKET": given["FILES_BUCKET"],
-    "RELEASE_VERSION": given["VERSION"],
-    "AWS_REGION": given["REGION"],
-}
+def stores():
+    user = json.loads(secret(given["DATABASE_SECRET"]))
+    account = f"{quote(user['username'], safe='')}:{quote(user['password'], safe='')}"
+    database = f"{given['DATABASE_ENDPOINT']}:{given['DATABASE_PORT']}/{given['DATABASE_NAME']}"
+    redis = f"{given['REDIS_ENDPOINT']}:{given['REDIS_PORT']}"
+    return {
+        "MONGO_URL": f"mongodb://{account}@{database}?{given['DATABASE_OPTIONS']}",
+        "REDIS_URL": f"rediss://:{quote(secret(given['REDIS_SECRET']), safe='')}@{redis}/0",
+        "JWT_SECRET": secret(given["JWT_SECRET_NAME"]),
+        "DATABASE_NAME": given["DATABASE_NAME"],
+        "FILES_BUCKET": given["FILES_BUCKET"],
+    }
+
+
+values = {"RELEASE_VERSION": given["VERSION"], "AWS_REGION": given["REGION"]}
+if given["SERVICE"] == "backend":
+    values |= stores()
 # Where this machine finds AWS and whom it trusts holds for its containers too.
 for name in ("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
     if given.get(name):
@@ -105,7 +109,7 @@ if wanted not in found:
 
 # What compose.yaml refers to, kept for a later stop or start.
 remember() {
-  printf 'IMAGE=%s\nENV_FILE=%s\nINSTANCE_ADDRESS=%s\n' "$IMAGE" "$home/backend.env" "$address" > "$home/release.env.new"
+  printf 'IMAGE=%s\nENV_FILE=%s\nINSTANCE_ADDRESS=%s\n' "$IMAGE" "$home/$SERVICE.env" "$address" > "$home/release.env.new"
   mv "$home/release.env.new" "$home/release.env"
 }
 
@@ -134,11 +138,10 @@ register() {
     *) fail "colour is '$COLOUR': use blue or green" ;;
   esac
   instance="${AWS_SSM_INSTANCE_ID:-$(metadata instance-id)}"
-  # The Auto Scaling group has registered the first port.
-  for ((port = FIRST_PORT + 1; port < FIRST_PORT + CONTAINERS; port++)); do
+  # Auto Scaling may have registered the first port; a target that is registered stays as it is.
+  for ((port = FIRST_PORT; port < FIRST_PORT + CONTAINERS; port++)); do
     targets+=("Id=$instance,Port=$port")
   done
-  [ "${#targets[@]}" -eq 0 ] && return
   aws elbv2 register-targets --region "$REGION" --target-group-arn "$group" --targets "${targets[@]}"
 }
 

@@ -3,8 +3,6 @@
 Rules between two groups are resources of their own, because each of the two would else have to exist first.
 """
 
-from dataclasses import dataclass
-
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -16,28 +14,66 @@ from stacks.naming import Names
 
 DATABASE_PORT = 27017
 REDIS_PORT = 6379
-HTTPS = 443
-
-
-@dataclass(frozen=True)
-class SecurityGroups:
-    """Ids of the groups."""
-
-    balancer: str
-    backend: str
-    database: str
-    cache: str
-    functions: str
+HTTP, HTTPS = 80, 443
+#: What the monitoring host asks for on every machine, itself included (B2). The managed stores are none of
+#: ours: CloudWatch tells of them.
+MONITORING_PORTS = {"Prometheus": 9090, "Grafana": 3000, "NodeExporter": 9100}
 
 
 def security_groups(
     scope: Construct, names: Names, configuration: Configuration, network: Network
-) -> SecurityGroups:
-    """Make the groups and their rules."""
+) -> dict[str, str]:
+    """Make the groups and their rules; the groups' ids by their names, as in Backend."""
     here = Construct(scope, "Security")
+    balancer = _front_door(here, names, configuration, network)
+    outward = [_to(ANYWHERE, HTTPS, "AWS APIs, the registry and snaps")]
+    # Ubuntu's mirrors speak HTTP alone; apt checks the signatures of what it gets.
+    machine = [*outward, _to(ANYWHERE, HTTP, "Package mirrors of Ubuntu")]
+    backend = _group(here, "Backend", names, network, "Instances of the backend", egress=machine)
+    frontend = _group(here, "Frontend", names, network, "Instances of the frontend", egress=machine)
+    monitoring = _group(here, "Monitoring", names, network, "The monitoring host", egress=machine)
+    listeners = {configuration.backend.listener_port, configuration.backend.test_listener_port}
+    functions = _group(
+        here,
+        "Functions",
+        names,
+        network,
+        "The functions that check the environment",
+        egress=[
+            *outward,
+            *(
+                _to(ANYWHERE, port, "The load balancer, by its public name")
+                for port in sorted(listeners - {HTTPS})
+            ),
+        ],
+    )
+    database = _group(here, "Database", names, network, "DocumentDB")
+    cache = _group(here, "Cache", names, network, "Redis")
+
+    ports = configuration.backend.ports
+    pages = configuration.frontend.ports
+    _between(here, "BalancerToBackend", balancer, backend, (ports[0], ports[-1]))
+    _between(here, "BalancerToFrontend", balancer, frontend, (pages[0], pages[-1]))
+    if HTTPS not in pages:
+        # For a frontend that ends TLS itself.
+        _between(here, "BalancerToFrontendTls", balancer, frontend, (HTTPS, HTTPS))
+    _between(here, "FrontendToBackend", frontend, backend, (ports[0], ports[0]))
+    _between(here, "BackendToDatabase", backend, database, (DATABASE_PORT, DATABASE_PORT))
+    _between(here, "FunctionsToDatabase", functions, database, (DATABASE_PORT, DATABASE_PORT))
+    _between(here, "BackendToCache", backend, cache, (REDIS_PORT, REDIS_PORT))
+    for watched in (backend, frontend, monitoring):
+        for name, port in MONITORING_PORTS.items():
+            _between(here, f"MonitoringTo{watched.node.id}{name}", monitoring, watched, (port, port))
+    groups = (balancer, backend, frontend, database, cache, functions, monitoring)
+    return {group.node.id: group.attr_group_id for group in groups}
+
+
+def _front_door(
+    scope: Construct, names: Names, configuration: Configuration, network: Network
+) -> ec2.CfnSecurityGroup:
     backend = configuration.backend
     balancer = _group(
-        here,
+        scope,
         "Balancer",
         names,
         network,
@@ -55,32 +91,7 @@ def security_groups(
         ],
     )
     acknowledge(balancer, "AwsSolutions-EC23", "The front door: HTTPS is served to everybody")
-    outward = [_to(ANYWHERE, HTTPS, "AWS APIs, the registry and package mirrors")]
-    instances = _group(here, "Backend", names, network, "Instances of the backend", egress=outward)
-    functions = _group(
-        here,
-        "Functions",
-        names,
-        network,
-        "The functions that check the environment",
-        egress=[
-            *outward,
-            *(
-                _to(ANYWHERE, port, "The load balancer, by its public name")
-                for port in sorted({backend.listener_port, backend.test_listener_port} - {HTTPS})
-            ),
-        ],
-    )
-    database = _group(here, "Database", names, network, "DocumentDB")
-    cache = _group(here, "Cache", names, network, "Redis")
-    ports = (backend.ports[0], backend.ports[-1])
-    _between(here, "BalancerToBackend", balancer, instances, ports)
-    _between(here, "BackendToDatabase", instances, database, (DATABASE_PORT, DATABASE_PORT))
-    _between(here, "FunctionsToDatabase", functions, database, (DATABASE_PORT, DATABASE_PORT))
-    _between(here, "BackendToCache", instances, cache, (REDIS_PORT, REDIS_PORT))
-    return SecurityGroups(
-        *(group.attr_group_id for group in (balancer, instances, database, cache, functions))
-    )
+    return balancer
 
 
 def _group(

@@ -6,6 +6,9 @@ export DEBIAN_FRONTEND=noninteractive
 
 apt-get update -q
 apt-get install -qy docker.io docker-compose-v2 python3 curl ca-certificates
+# A container may serve port 80 without being root.
+echo 'net.ipv4.ip_unprivileged_port_start=80' > /etc/sysctl.d/60-ports.conf
+sysctl --quiet --load=/etc/sysctl.d/60-ports.conf
 snap install aws-cli --classic
 # Ubuntu's images carry the SSM agent as a snap.
 snap list amazon-ssm-agent > /dev/null 2>&1 || snap install amazon-ssm-agent --classic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -22,15 +22,12 @@ from cutover.ports import (
     Alarm,
     Answer,
     Change,
-    ChangeSet,
     Group,
     Handshake,
     ImageScan,
     IngressRule,
     Invocation,
     LoadSummary,
-    Stack,
-    StackResource,
 )
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -56,6 +53,17 @@ OUTPUTS = {
     "FilesBucket": "files",
     "ContainersPerInstance": "3",
     "FirstPort": "8000",
+    "FrontendRuleArn": "frontend-rule",
+    "FrontendTestRuleArn": "frontend-test-rule",
+    "FrontendBlueTargetGroupArn": "frontend-blue-group",
+    "FrontendGreenTargetGroupArn": "frontend-green-group",
+    "FrontendDomain": "www.example.com",
+    "FrontendBlueGroup": "frontend-blue",
+    "FrontendGreenGroup": "frontend-green",
+    "FrontendReleaseDocument": "frontend-release-document",
+    "FrontendContainersPerInstance": "2",
+    "FrontendFirstPort": "3000",
+    "MonitoringGroup": "monitoring",
 }
 
 
@@ -115,10 +123,11 @@ class FakeJournal:
 
 
 class FakeLoadBalancer:
-    """Two listeners and two target groups; `moves` are the changes in the order they were made."""
+    """Two listeners with two target groups, and the rules of the frontend; `moves` are the changes in the order they were made."""
 
     def __init__(self, live: Weights = BLUE, test: Weights = GREEN) -> None:
         self.of = {TARGETS.listener_arn: live, TARGETS.test_listener_arn: test}
+        self.of |= {OUTPUTS["FrontendRuleArn"]: BLUE, OUTPUTS["FrontendTestRuleArn"]: GREEN}
         self.targets: dict[str, list[Target]] = {TARGETS.blue: [], TARGETS.green: []}
         self.moves: list[tuple[str, Weights]] = []
         self.unreadable: set[str] = set()
@@ -167,6 +176,10 @@ LEAST: Mapping[str, Mapping[str, Any]] = {
     "AWS::S3::Bucket": {},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"Scheme": "internal", "Subnets": ["a", "b"]},
     "AWS::ElasticLoadBalancingV2::Listener": {"Port": 443, "Protocol": "HTTPS"},
+    "AWS::ElasticLoadBalancingV2::ListenerRule": {
+        "Priority": 100,
+        "Conditions": [{"Field": "host-header", "HostHeaderConfig": {"Values": ["www.example.com"]}}],
+    },
     "AWS::ElasticLoadBalancingV2::TargetGroup": {"Port": 8000},
     "AWS::CloudWatch::Alarm": {"Threshold": 5, "EvaluationPeriods": 5},
 }
@@ -207,60 +220,6 @@ class FakeDoors:
     def close(self, group: str, rule: Rule) -> None:
         self.groups[group] -= {rule}
         self.closed.append((group, rule))
-
-
-class FakeStacks:
-    """One stack and its change sets. `empty` makes every change set one without changes."""
-
-    def __init__(self, stack: Stack | None = None) -> None:
-        self.there = stack
-        self.sets: dict[str, ChangeSet] = {}
-        self.created: list[tuple[str, bool, Mapping[str, str]]] = []
-        self.executed: list[str] = []
-        self.held: list[StackResource] = [StackResource("Balancer", "AWS::X", "CREATE_COMPLETE")]
-        self.failure: str | None = None
-        self.declares: list[Declared] = declare()
-
-    def stack(self) -> Stack | None:
-        return self.there
-
-    def resources(self) -> Sequence[StackResource]:
-        return self.held
-
-    def declared(self) -> Sequence[Declared]:
-        return self.declares
-
-    def first_failure(self) -> str | None:
-        return self.failure
-
-    def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
-        if name in self.sets:
-            return
-        self.created.append((name, new_stack, parameters))
-        self.sets[name] = ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [], parameters)
-        if new_stack and self.there is None:
-            self.there = Stack("REVIEW_IN_PROGRESS", "", {})
-
-    def create_from_current(self, name: str, parameters: Mapping[str, str]) -> None:
-        self.sets.setdefault(name, ChangeSet(name, "CREATE_IN_PROGRESS", "UNAVAILABLE", "", [], parameters))
-
-    def become(self, name: str, status: str, execution_status: str = "AVAILABLE", reason: str = "") -> None:
-        changes = [{"action": "Modify", "logical_id": "Balancer"}]
-        found = self.sets[name]
-        self.sets[name] = replace(
-            found, status=status, execution_status=execution_status, reason=reason, changes=changes
-        )
-
-    def find(self, name: str) -> ChangeSet | None:
-        return self.sets.get(name)
-
-    def execute(self, name: str) -> None:
-        self.executed.append(name)
-        self.sets[name] = replace(self.sets[name], execution_status="EXECUTE_IN_PROGRESS")
-        self.there = Stack("UPDATE_IN_PROGRESS", "", self.there.outputs if self.there else {})
-
-    def delete(self, name: str) -> None:
-        self.sets.pop(name, None)
 
 
 class FakeInstances:
@@ -314,6 +273,9 @@ class FakePlans:
     def location(self, digest: str) -> str:
         return f"s3://artifacts/plans/{digest}.json"
 
+    def console(self, digest: str) -> str:
+        return f"https://console/plans/{digest}.json"
+
     def read(self, digest: str) -> Mapping[str, Any] | None:
         return self.kept.get(digest)
 
@@ -321,22 +283,6 @@ class FakePlans:
         import json
 
         self.kept[digest] = json.loads(json.dumps(document))
-
-
-class FakeTemplates:
-    def __init__(
-        self, wanted: Mapping[str, Any] | None = None, live: Mapping[str, Any] | None = None
-    ) -> None:
-        self.body: Mapping[str, Any] = wanted or {"Resources": {}}
-        self.there = live
-
-    def wanted(self) -> tuple[Mapping[str, Any], str]:
-        import hashlib
-
-        return self.body, hashlib.sha256(_json(self.body)).hexdigest()
-
-    def live(self) -> Mapping[str, Any] | None:
-        return self.there
 
 
 class FakeCommands:

@@ -10,13 +10,11 @@ from cutover.domain.colours import Colour
 from cutover.domain.environment import Environment, snake_case
 from cutover.domain.health import Target
 from cutover.domain.records import LIVE, LOCK, Deployment, Live, deployment_key, history_key
-from cutover.ports import Stack
 from tests.contract.fakes import OUTPUTS, TARGETS, FakeJournal
 
 STARTED = "2026-03-04T12:00:00.000Z"
 DEPLOYMENT = Deployment(id="d2", version="v2", environment="sandbox", fence=7, started=STARTED)
 ENVIRONMENT = Environment.read({snake_case(name): value for name, value in OUTPUTS.items()})
-STACK = Stack("UPDATE_COMPLETE", "", OUTPUTS)
 DIGEST = f"sha256:{'2' * 64}"
 WATCH = {"hours": 24, "healthy_share": 0.5, "bake_seconds": 30, "proof_answers": 3}
 V1 = Live(

@@ -1,20 +1,23 @@
-"""A stack in the emulator that is provisioned by the real steps and the real adapter."""
+"""Stacks in the emulator that are provisioned by the real steps and the real adapter."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cutover.adapters.stacks import CloudFormationStacks, Template
+from cutover.adapters.stacks import CloudFormationStack, layers_of
+from cutover.domain.changes import change_sets_of
 from cutover.domain.records import Deployment
-from cutover.ports import Group, LoadBalancer
-from cutover.steps.execute_change_set import execute_change_set, look_at_stack
-from cutover.steps.prepare_change_set import WEIGHTS, prepare_change_set
-from tests.contract.fakes import OUTPUTS, FakeInstances, FakeLoadBalancer
+from cutover.domain.stacks import Stack
+from cutover.domain.templates import EnvironmentTemplate
+from cutover.ports import Layer, LoadBalancer
+from cutover.steps.execute_change_sets import execute_change_sets
+from cutover.steps.prepare_change_sets import prepare_change_sets
+from tests.contract.fakes import OUTPUTS, FakeLoadBalancer
+from tests.contract.formation import WEIGHTS
+from tests.contract.provisioning import FULL
 from tests.sandbox.conftest import Emulator
-
-FULL = FakeInstances(backend_blue=Group(["i-1"], 1), backend_green=Group(["i-2"], 1))
-
 
 # Found bad only when it is made: it goes on to a state that is not there.
 BROKEN = {
@@ -24,7 +27,8 @@ BROKEN = {
 
 
 class Site:
-    """A stack of one parameter whose outputs are those of an environment."""
+    """An environment of one stack, `service`, or of more: each template is written by `write_all`. The
+    service's outputs are those of an environment."""
 
     def __init__(self, aws: Emulator) -> None:
         self.aws, self.name = aws, aws.unique("environment")
@@ -33,19 +37,59 @@ class Site:
             Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": aws.settings.region}
         )
         self.role = aws.role("cloudformation.amazonaws.com", aws.allow("*", on="*"))
+        self.templates: dict[str, dict[str, Any]] = {}
         self.write({"Type": "String", "Value": {"Ref": "BlueWeight"}})
-        self.stacks = self._stacks()
 
     def write(self, properties: dict[str, Any], kind: str = "AWS::SSM::Parameter") -> None:
         self.write_all({"Setting": {"Type": kind, "Properties": properties}})
 
-    def write_all(self, resources: dict[str, Any], **outputs: Any) -> None:
-        template = {
-            "Parameters": {name: {"Type": "Number"} for name in WEIGHTS},
+    def write_all(
+        self,
+        resources: dict[str, Any],
+        *,
+        template: str = "service",
+        inputs: Sequence[str] = (),
+        **outputs: Any,
+    ) -> None:
+        """`inputs` are parameters that templates written before this one give."""
+        ours = template == "service"
+        numbers = {name: {"Type": "Number"} for name in WEIGHTS} if ours else {}
+        every = {**(OUTPUTS if ours else {}), **outputs}
+        self.templates[template] = {
+            "Parameters": {**numbers, **{name: {"Type": "String"} for name in inputs}},
             "Resources": resources,
-            "Outputs": {name: {"Value": value} for name, value in {**OUTPUTS, **outputs}.items()},
+            "Outputs": {name: {"Value": value} for name, value in every.items()},
         }
-        self.s3.put_object(Bucket=self.bucket, Key="template.json", Body=json.dumps(template).encode())
+        body = json.dumps(self.templates[template]).encode()
+        self.s3.put_object(Bucket=self.bucket, Key=f"{template}.json", Body=body)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """In the order in which the templates were first written; the service comes last."""
+        names = sorted(self.templates, key=lambda name: name == "service")
+        templates = [
+            EnvironmentTemplate(
+                name,
+                self.name if name == "service" else f"{self.name}-{name}",
+                f"https://s3.ap-northeast-2.amazonaws.com/{self.bucket}/{name}.json",
+                tuple(self.templates[name]["Parameters"]),
+            )
+            for name in names
+        ]
+        return layers_of(self.aws.client("cloudformation"), templates, service_role=self.role)
+
+    @property
+    def stacks(self) -> CloudFormationStack:
+        """The service's stack."""
+        found = self.layers[-1].stacks
+        assert isinstance(found, CloudFormationStack)
+        return found
+
+    @property
+    def stack(self) -> Stack:
+        found = self.stacks.stack()
+        assert found is not None
+        return found
 
     def subnets(self) -> list[str]:
         """Two, in different zones of a new VPC."""
@@ -58,43 +102,43 @@ class Site:
             for n, zone in enumerate("ac")
         ]
 
-    def _stacks(self) -> CloudFormationStacks:
-        url = f"https://s3.ap-northeast-2.amazonaws.com/{self.bucket}/template.json"
-        return CloudFormationStacks(
-            self.aws.client("cloudformation"), self.name, Template(url, self.role, {})
-        )
+    def prepare(self, deployment: Deployment, balancer: LoadBalancer | None = None) -> list[dict[str, Any]]:
+        """The plan's change_sets."""
 
-    def prepare(self, deployment: Deployment, balancer: LoadBalancer | None = None) -> dict[str, Any]:
         def ready() -> dict[str, Any] | None:
-            answer = prepare_change_set(
-                deployment,
-                stacks=self.stacks,
-                change_sets=self.stacks,
-                balancer=balancer or FakeLoadBalancer(),
+            answer = prepare_change_sets(
+                deployment, layers=self.layers, balancer=balancer or FakeLoadBalancer()
             )
             return answer if answer["status"] == "ready" else None
 
-        found = self.aws.wait_for(ready, what="the change set")
+        found = self.aws.wait_for(ready, what="the change sets")
         assert found is not None
-        return found
+        return change_sets_of(found["change_sets"], self.templates, {})
 
-    def look(self, deployment: Deployment) -> str:
-        answer = look_at_stack(deployment, stacks=self.stacks, change_sets=self.stacks, instances=FULL)
-        return str(answer["status"])
-
-    def execute(self, deployment: Deployment, balancer: LoadBalancer | None = None) -> None:
-        answer = execute_change_set(
-            deployment,
-            stacks=self.stacks,
-            change_sets=self.stacks,
-            instances=FULL,
-            balancer=balancer or FakeLoadBalancer(),
-        )
-        if answer["status"] != "settled":
-            self.aws.wait_for(
-                lambda: self.look(deployment) == "settled",
-                what="the stack",
+    def execute(
+        self,
+        deployment: Deployment,
+        planned: Sequence[Mapping[str, Any]],
+        balancer: LoadBalancer | None = None,
+    ) -> None:
+        def settled() -> bool:
+            answer = execute_change_sets(
+                deployment,
+                planned,
+                layers=self.layers,
+                instances=FULL,
+                balancer=balancer or FakeLoadBalancer(),
             )
+            return bool(answer["status"] == "settled")
+
+        self.aws.wait_for(settled, what="the stacks")
+
+    def provision(self, deployment: Deployment, balancer: LoadBalancer | None = None) -> None:
+        self.execute(deployment, self.prepare(deployment, balancer), balancer)
+
+    def left(self) -> list[str]:
+        """Change sets that somebody could still execute."""
+        return [name for layer in self.layers for name in layer.change_sets.unexecuted()]
 
 
 def deployment(number: int, **more: Any) -> Deployment:

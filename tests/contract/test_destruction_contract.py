@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cutover.domain.errors import DestructiveChangeError
+from cutover.steps.execute_change_sets import discard_change_sets
 from tests.contract.site import Site, deployment
 from tests.sandbox.conftest import Emulator
 
@@ -72,8 +73,7 @@ def test_replacing_or_deleting_a_stateful_resource_is_refused_until_it_is_named(
     name = site.aws.unique("kept")
     around = surroundings(site, kind, name)
     site.write_all({"Keep": KEEP, "Precious": resource(kind, name, {**around, **before})})
-    site.prepare(deployment(1))
-    site.execute(deployment(1))
+    site.provision(deployment(1))
 
     site.write_all({"Keep": KEEP, "Precious": resource(kind, name, {**around, **after})})
     with pytest.raises(DestructiveChangeError, match=f"Precious .{kind}.: it (would|may) be replaced"):
@@ -81,20 +81,35 @@ def test_replacing_or_deleting_a_stateful_resource_is_refused_until_it_is_named(
     site.write_all({"Keep": KEEP})
     with pytest.raises(DestructiveChangeError, match=r"Precious .*it would be deleted"):
         site.prepare(deployment(3))
+    discard_change_sets(deployment(3), layers=site.layers)
 
-    assert [site.stacks.find(f"cutover-d{number}") for number in (2, 3)] == [None, None]
-    stack = site.stacks.stack()
-    assert stack is not None
-    assert stack.status == "CREATE_COMPLETE"
-    allowed = site.prepare(deployment(4, allow_destructive=("Precious",)))
-    assert [change["action"] for change in allowed["change_set"]["changes"]] == ["Remove"]
+    assert site.left() == []
+    assert site.stack.status == "CREATE_COMPLETE"
+    (allowed,) = site.prepare(deployment(4, allow_destructive=("Precious",)))
+    assert [change["action"] for change in allowed["changes"]] == ["Remove"]
+
+
+@pytest.mark.parametrize("template", ["network", "service"])
+def test_destruction_in_one_stack_leaves_the_others_untouched(site: Site, template: str) -> None:
+    """The refusal comes before the first stack is touched, whichever the precious thing is in."""
+    bucket = resource("AWS::S3::Bucket", site.aws.unique("kept"), {})
+    for number, value in ((1, "one"), (2, "two")):
+        setting = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}
+        for name in ("network", "service"):
+            precious = {"Precious": bucket} if name == template and number == 1 else {}
+            site.write_all({f"{name.capitalize()}Setting": setting, **precious}, template=name)
+        if number == 1:
+            site.provision(deployment(1))
+    with pytest.raises(DestructiveChangeError, match="Precious"):
+        site.prepare(deployment(2))
+
+    assert [layer.stacks.stack().status for layer in site.layers] == ["CREATE_COMPLETE"] * 2  # type: ignore[union-attr]
 
 
 def test_a_plan_shows_what_would_be_destroyed(site: Site) -> None:
     site.write_all({"Keep": KEEP, "Precious": resource("AWS::S3::Bucket", site.aws.unique("kept"), {})})
-    site.prepare(deployment(1))
-    site.execute(deployment(1))
+    site.provision(deployment(1))
     site.write_all({"Keep": KEEP})
 
-    planned = site.prepare(deployment(2, mode="plan"))
-    assert [change["destructive"] for change in planned["change_set"]["changes"]] == ["it would be deleted"]
+    (planned,) = site.prepare(deployment(2, mode="plan"))
+    assert [change["destructive"] for change in planned["changes"]] == ["it would be deleted"]

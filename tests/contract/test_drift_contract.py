@@ -51,8 +51,7 @@ class Guarded(Site):
                 "Between": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": between},
             }
         )
-        self.prepare(deployment(1))
-        self.execute(deployment(1))
+        self.provision(deployment(1))
         self.group = next(each.physical_id for each in self.stacks.declared() if each.logical_id == "Inner")
 
     def open(self) -> None:
@@ -66,7 +65,7 @@ class Guarded(Site):
 
     def drift(self, *, restore: bool) -> dict[str, Any]:
         doors = SecurityGroupDoors(self.ec2)
-        return look_for_drift(stacks=self.stacks, doors=doors, restore=restore)
+        return look_for_drift(layers=self.layers, doors=doors, restore=restore)
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def test_only_groups_with_the_environments_tag_can_be_closed(
 
 
 def test_cloudformations_own_look_has_an_answer(site: Guarded) -> None:
-    found = CloudFormationDrift(site.aws.client("cloudformation"), site.name).detect()
+    found = CloudFormationDrift(site.aws.client("cloudformation"), [site.name]).detect()
     assert found["status"] in ("IN_SYNC", "DRIFTED")
     assert found["resources"] == []
 

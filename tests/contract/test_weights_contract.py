@@ -6,37 +6,42 @@ from typing import Any
 
 import pytest
 
+from cutover.adapters.live import LiveResources
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.colours import Weights
-from cutover.domain.environment import Environment
+from cutover.domain.declared import wanted
 from cutover.domain.errors import ChangeSetFailedError, StackFailedError
-from cutover.steps.prepare_change_set import outputs_of
+from cutover.steps.live_weights import FORKS, live_weights
 from tests.contract.site import BROKEN, Site, deployment
 from tests.sandbox.conftest import Emulator
 
-UPDATES = 10
-# Fails after the listeners have been changed.
+UPDATES = 20
+HOST = {"Field": "host-header", "HostHeaderConfig": {"Values": ["www.example.com"]}}
+KIND = "AWS::ElasticLoadBalancingV2::"
+# Fails after the listeners and rules have been changed.
 BROKEN_LAST = {
     "Type": "AWS::StepFunctions::StateMachine",
     "Properties": BROKEN,
-    "DependsOn": ["Listener", "TestListener"],
+    "DependsOn": ["Listener", "TestListener", "Rule", "TestRule"],
 }
 
 
-def forward(live: str) -> list[dict[str, Any]]:
+def forward(group: str, fork: str) -> list[dict[str, Any]]:
     groups = [
-        {"TargetGroupArn": {"Ref": colour}, "Weight": {"Ref": f"{live}{colour}Weight"}}
+        {"TargetGroupArn": {"Ref": f"{group}{colour}"}, "Weight": {"Ref": f"{fork}{colour}Weight"}}
         for colour in ("Blue", "Green")
     ]
     return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
 
 
 class Front(Site):
-    """A load balancer with the live and the test listener, as the environment's template has them."""
+    """A load balancer with the live and the test listener and the frontend's rules, as the environment's
+    template has them."""
 
     def __init__(self, aws: Emulator) -> None:
         super().__init__(aws)
-        self.balancer = ElasticLoadBalancer(aws.client("elbv2"))
+        self.elb = aws.client("elbv2")
+        self.balancer = ElasticLoadBalancer(self.elb)
         self.label, self.net = aws.unique("w")[-8:], self.subnets()
         self.vpc = aws.client("ec2").describe_subnets(SubnetIds=self.net)["Subnets"][0]["VpcId"]
 
@@ -44,97 +49,113 @@ class Front(Site):
         group = {"Protocol": "HTTP", "Port": 8000, "VpcId": self.vpc, "TargetType": "instance"}
         balancer = {"Name": self.label, "Subnets": self.net, "Scheme": "internal"}
         resources: dict[str, Any] = {
-            "Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": balancer},
+            "Balancer": {"Type": KIND + "LoadBalancer", "Properties": balancer},
             "Setting": {
                 "Type": "AWS::SSM::Parameter",
                 "Properties": {"Type": "String", "Value": str(number)},
             },
             **more,
         }
-        for colour in ("Blue", "Green"):
-            resources[colour] = {
-                "Type": "AWS::ElasticLoadBalancingV2::TargetGroup",
-                "Properties": {**group, "Name": f"{self.label}-{colour.lower()}"},
-            }
-        for name, port, prefix in (("Listener", 443, ""), ("TestListener", 8443, "Test")):
-            properties = {
+        for name in ("Blue", "Green", "FrontendBlue", "FrontendGreen"):
+            properties = {**group, "Name": f"{self.label}-{name.lower()}"}
+            resources[name] = {"Type": KIND + "TargetGroup", "Properties": properties}
+        for port, test in ((443, ""), (8443, "Test")):
+            listener = {
                 "LoadBalancerArn": {"Ref": "Balancer"},
                 "Protocol": "HTTP",
                 "Port": port,
-                "DefaultActions": forward(prefix),
+                # What changes with the template is there, too: a change of the listener itself.
+                "DefaultActions": forward("", test),
+                "Tags": [{"Key": "number", "Value": str(number)}],
             }
-            resources[name] = {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": properties}
-        refs = {
+            rule = {
+                "ListenerArn": {"Ref": f"{test}Listener"},
+                "Priority": 100 + number,
+                "Conditions": [HOST],
+                "Actions": forward("Frontend", f"Frontend{test}"),
+            }
+            resources[f"{test}Listener"] = {"Type": KIND + "Listener", "Properties": listener}
+            resources[f"{test}Rule"] = {"Type": KIND + "ListenerRule", "Properties": rule}
+        outputs = {
             "ListenerArn": "Listener",
             "TestListenerArn": "TestListener",
-            "BlueTargetGroupArn": "Blue",
-            "GreenTargetGroupArn": "Green",
+            "FrontendRuleArn": "Rule",
+            "FrontendTestRuleArn": "TestRule",
+            **{f"{name}TargetGroupArn": name for name in ("Blue", "Green", "FrontendBlue", "FrontendGreen")},
         }
-        self.write_all(resources, **{output: {"Ref": name} for output, name in refs.items()})
+        self.write_all(resources, **{output: {"Ref": name} for output, name in outputs.items()})
 
-    @property
-    def environment(self) -> Environment:
-        stack = self.stacks.stack()
-        assert stack is not None
-        return Environment.read(outputs_of(stack))
+    def give(self, *weights: Weights) -> None:
+        """To the listener, the test listener, the frontend's rule and its test rule."""
+        for fork, share in zip(FORKS.values(), weights, strict=True):
+            arn, blue, green = (self.stack.outputs[name] for name in (fork.arn, fork.blue, fork.green))
+            groups = [
+                {"TargetGroupArn": blue, "Weight": share.blue},
+                {"TargetGroupArn": green, "Weight": share.green},
+            ]
+            actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+            if ":listener-rule/" in arn:
+                self.elb.modify_rule(RuleArn=arn, Actions=actions)
+            else:
+                self.elb.modify_listener(ListenerArn=arn, DefaultActions=actions)
 
-    def give(self, live: Weights, test: Weights) -> None:
-        at = self.environment
-        self.balancer.set_weights(at.listener_arn, at.targets, live)
-        self.balancer.set_weights(at.test_listener_arn, at.targets, test)
+    def weights(self) -> tuple[Weights, ...]:
+        return tuple(live_weights(self.stack.outputs, self.balancer).values())
 
-    def weights(self) -> tuple[Weights, Weights]:
-        at = self.environment
-        live, test = (
-            self.balancer.weights(arn, at.targets) for arn in (at.listener_arn, at.test_listener_arn)
-        )
-        return live, test
+    def update(self, number: int) -> None:
+        self.provision(deployment(number), self.balancer)
+
+
+BLUE, GREEN = Weights(100, 0), Weights(0, 100)
+SWAPPED = (GREEN, BLUE, GREEN, BLUE)
+BY_HAND = (Weights(70, 30), GREEN, Weights(1, 999), BLUE)
 
 
 @pytest.fixture
 def front(aws: Emulator) -> Front:
     front = Front(aws)
     front.template(0)
-    front.prepare(deployment(0), front.balancer)
-    front.execute(deployment(0), front.balancer)
-    assert front.weights() == (Weights(100, 0), Weights(0, 100))
+    front.update(0)
+    assert front.weights() == (BLUE, GREEN, BLUE, GREEN)
     return front
 
 
-@pytest.mark.parametrize(
-    ("live", "test"),
-    [
-        pytest.param(Weights(0, 100), Weights(100, 0), id="after a swap"),
-        pytest.param(Weights(70, 30), Weights(0, 100), id="after a change by hand"),
-    ],
-)
-def test_ten_updates_leave_the_weights_as_they_are(front: Front, live: Weights, test: Weights) -> None:
-    front.give(live, test)
+def test_twenty_updates_leave_the_weights_as_they_are(front: Front) -> None:
+    """After a swap, after a change by hand half-way, and over an update that fails and is taken back."""
+    weights = SWAPPED
+    front.give(*weights)
     for number in range(1, UPDATES + 1):
-        front.template(number)
-        front.prepare(deployment(number), front.balancer)
-        front.execute(deployment(number), front.balancer)
-        assert front.weights() == (live, test)
-    stored = front.aws.client("cloudformation").describe_stacks(StackName=front.name)["Stacks"][0]
-    assert stored["StackStatus"] == "UPDATE_COMPLETE"
+        if number == UPDATES // 2:
+            weights = BY_HAND
+            front.give(*weights)
+        front.template(number, **({"Broken": BROKEN_LAST} if number == 5 else {}))
+        if number == 5:
+            with pytest.raises(StackFailedError, match="Broken"):
+                front.update(number)
+        else:
+            front.update(number)
+        assert front.weights() == weights, f"after update {number}"
+    assert front.stack.status == "UPDATE_COMPLETE"
 
 
-def test_an_update_that_is_taken_back_leaves_the_weights_as_they_are(front: Front) -> None:
-    front.give(Weights(0, 100), Weights(100, 0))
-    front.template(1, Broken=BROKEN_LAST)
-    front.prepare(deployment(1), front.balancer)
-    with pytest.raises(StackFailedError, match="Broken"):
-        front.execute(deployment(1), front.balancer)
+def test_a_rule_is_found_as_it_is_declared(front: Front) -> None:
+    live, declared = LiveResources(front.aws.client), front.stacks.declared()
+    rules = [each for each in declared if each.type == KIND + "ListenerRule"]
+    assert [live.look(rule) for rule in rules] == [wanted(rule, declared) for rule in rules]
+    assert live.look(rules[0]) == {"priority": "100", "hosts": "www.example.com"}
+    front.elb.delete_rule(RuleArn=rules[0].physical_id)
+    assert live.look(rules[0]) is None
 
-    assert front.weights() == (Weights(0, 100), Weights(100, 0))
 
-
-def test_weights_that_moved_since_the_change_set_was_made_are_not_put_back(front: Front) -> None:
+@pytest.mark.parametrize("moved", [(GREEN, BLUE, BLUE, GREEN), (BLUE, GREEN, GREEN, GREEN)])
+def test_weights_that_moved_since_the_change_set_was_made_are_not_put_back(
+    front: Front, moved: tuple[Weights, ...]
+) -> None:
+    """Those of the listeners, and those of the frontend's rules."""
     front.template(1)
-    front.prepare(deployment(1), front.balancer)
-    front.give(Weights(0, 100), Weights(100, 0))
-    with pytest.raises(ChangeSetFailedError, match=r"blue 100, green 0.*blue 0, green 100"):
-        front.execute(deployment(1), front.balancer)
+    planned = front.prepare(deployment(1), front.balancer)
+    front.give(*moved)
+    with pytest.raises(ChangeSetFailedError, match=r"carries backend blue 100, green 0; .*has "):
+        front.execute(deployment(1), planned, front.balancer)
 
-    assert front.weights() == (Weights(0, 100), Weights(100, 0))
-    assert front.stacks.find("cutover-d1") is None
+    assert front.weights() == moved

@@ -57,6 +57,8 @@ def test_the_same_plan_has_the_same_digest_and_is_kept(product):
     assert json.loads(kept["Body"].read())["sha256"] == first["sha256"]
     assert first["location"].endswith(f"/plans/{first['sha256']}.json")
     assert first["cost"]["unpriced"], "the table has no price of DocumentDB: it has to say so"
+    assert [each["template"] for each in first["change_sets"]] == ["network", "data", "service", "monitoring"]
+    assert first["console"].endswith(f"prefix=plans/{first['sha256']}.json")
 
 
 def test_people_read_the_plan_by_persona(product):
@@ -78,7 +80,7 @@ def test_a_setting_that_was_not_planned_is_refused_by_its_name(product):
     done = product.cutover("deploy", "sandbox", "--plan", digest, "--set", "LOG_LEVEL=DEBUG")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "PlanChangedError" in done.stderr
-    assert "changed since: settings. settings (LOG_LEVEL): null → DEBUG" in done.stderr
+    assert "changed since: settings. settings (LOG_LEVEL): nothing → DEBUG" in done.stderr
     assert free(product)
 
 
@@ -124,7 +126,7 @@ def test_once_traffic_has_moved_the_old_plan_does_not_hold(product):
     product.deploy("between")
     done = product.cutover("deploy", "sandbox", "--plan", stale["sha256"])
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "weights" in done.stderr
+    assert "weights backend" in done.stderr
     assert "live release" in done.stderr
 
 

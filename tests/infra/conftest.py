@@ -1,15 +1,18 @@
 """Templates synthesised in this process, once for each environment; libraries are not bundled."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from cdk_nag import AwsSolutionsChecks
 
 from config.model import Configuration, load
-from stacks.app import environment_template, new_app
+from stacks.app import environment_templates, new_app
 from stacks.control.stack import ControlStack
 from stacks.naming import Names
 
@@ -19,11 +22,16 @@ ENVIRONMENTS = ("staging", "production", "sandbox")
 class Template:
     """A template, asked by resource type."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.body = json.loads(path.read_text())
-        self.resources = self.body["Resources"]
-        self.outputs = self.body["Outputs"]
+    def __init__(self, *paths: Path) -> None:
+        """Several templates are asked as one; a parameter is then the earlier one's output of its name."""
+        self.paths = paths
+        bodies = [json.loads(path.read_text()) for path in paths]
+        self.resources = merged(body["Resources"] for body in bodies)
+        self.outputs = merged(body["Outputs"] for body in bodies)
+        self.parameters = {name: p for body in bodies for name, p in body.get("Parameters", {}).items()}
+
+        handed = {name: self.outputs[name]["Value"] for name in self.parameters if name in self.outputs}
+        self.resources = linked(self.resources, handed)
 
     def of(self, kind: str) -> dict[str, dict]:
         """Properties by logical id of all resources of a type."""
@@ -41,16 +49,43 @@ class Template:
         return self.resources[id]["Type"]
 
 
+def linked(value: Any, handed: dict[str, Any]) -> Any:
+    """`value` with each reference to something handed on as that itself."""
+    if isinstance(value, dict):
+        if set(value) == {"Ref"} and value["Ref"] in handed:
+            return handed[value["Ref"]]
+        return {key: linked(inner, handed) for key, inner in value.items()}
+    return [linked(inner, handed) for inner in value] if isinstance(value, list) else value
+
+
+def merged(parts: Iterable[dict]) -> dict:
+    """One dictionary of all; a key that two have is a mistake of the templates."""
+    whole: dict = {}
+    for part in parts:
+        assert not set(whole) & set(part)
+        whole |= part
+    return whole
+
+
 @dataclass(frozen=True)
 class Synthesised:
-    """Both templates of an environment."""
+    """All templates of an environment. `environment` asks the four as one."""
 
     name: str
     names: Names
     configuration: Configuration
     control: Template
-    environment: Template
+    templates: dict[str, Template]
     directory: Path
+
+    @property
+    def path(self) -> Path:
+        """The control plane's template."""
+        return self.control.paths[0]
+
+    @cached_property
+    def environment(self) -> Template:
+        return Template(*(path for template in self.templates.values() for path in template.paths))
 
 
 @pytest.fixture(scope="session")
@@ -61,13 +96,14 @@ def synthesised(tmp_path_factory):
         configuration = load(name)
         names = Names(configuration.environment, configuration.account, configuration.region)
         directory = tmp_path_factory.mktemp(name)
-        inner = environment_template(names, configuration, directory / "environment", checks=checks)
+        inner = environment_templates(names, configuration, directory / "environment", checks=checks)
         app = new_app(outdir=str(directory / "control"), context={"aws:cdk:bundling-stacks": []})
         checks(app)
         ControlStack(app, names, configuration, inner)
         app.synth()
         control = directory / "control" / f"{names.control_stack}.template.json"
-        return Synthesised(name, names, configuration, Template(control), Template(inner), directory)
+        templates = {template.name: Template(template.path) for template in inner}
+        return Synthesised(name, names, configuration, Template(control), templates, directory)
 
     made: dict[str, Synthesised | Exception] = {}
 

@@ -5,13 +5,15 @@ import os
 import re
 import subprocess
 
+import aws_cdk as cdk
 import pytest
 import yaml
 
 from stacks.constructs.state_machine import placeholders, state_machine
 from stacks.control.build import BUILDSPEC
 from stacks.control.stack import DEFINITION
-from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS
+from stacks.control.templates import EnvironmentTemplate, publish
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, TEMPLATES
 
 EVERYWHERE = {
     "CUTOVER_ENVIRONMENT",
@@ -23,12 +25,12 @@ EVERYWHERE = {
 }
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
-    "provision": {"TEMPLATE_URL", "STACK_NAME", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
-    "plan": {"STACK_NAME", "REPOSITORY", "ARTIFACTS_BUCKET", "TEMPLATE_URL", "CODE_KEY", "LAYER_ARN"},
+    "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
+    "plan": {"TEMPLATES", "REPOSITORY", "ARTIFACTS_BUCKET", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},
     "swap": set(),
-    "drift": {"STACK_NAME"},
+    "drift": {"TEMPLATES"},
     "rollback": {"RELEASE_DOCUMENT", "CONTRACTION_GROUP", "STATE_MACHINE_ARN"},
     "approval": set(),
 }
@@ -247,7 +249,7 @@ def test_a_launch_of_either_colours_group_starts_the_boot_machine_alone(each):
         "detail": {"AutoScalingGroupName": [each.names.group(colour) for colour in ("blue", "green")]},
     }
     groups = each.environment.of("AWS::AutoScaling::AutoScalingGroup").values()
-    assert {g["AutoScalingGroupName"] for g in groups} == set(
+    assert {g["AutoScalingGroupName"] for g in groups} >= set(
         rule["EventPattern"]["detail"]["AutoScalingGroupName"]
     )
     (target,) = rule["Targets"]
@@ -306,15 +308,46 @@ def test_data_outlives_the_stack_where_the_configuration_protects_it(synthesised
                 assert resource["DeletionPolicy"] == policy
 
 
-def test_the_provision_function_is_given_the_environments_own_template(staging):
-    variables = function(staging.control, staging.names, "provision")["Environment"]["Variables"]
-    assets = json.loads(
-        (staging.control.path.parent / f"{staging.names.control_stack}.assets.json").read_text()
-    )
-    url = json.dumps(variables["TEMPLATE_URL"])
-    (key,) = (key for key in assets["files"] if key in url)
-    carried = staging.control.path.parent / assets["files"][key]["source"]["path"]
-    assert json.loads(carried.read_text()) == staging.environment.body
+def told(synthesised, name):
+    """The variable TEMPLATES of a function, as the function reads it."""
+    joined = function(synthesised.control, synthesised.names, name)["Environment"]["Variables"]["TEMPLATES"]
+    parts = joined["Fn::Join"][1]
+    text = "".join(part if isinstance(part, str) else part["Fn::Sub"] for part in parts)
+    return json.loads(text.replace("${AWS::URLSuffix}", "amazonaws.com"))
+
+
+@pytest.mark.parametrize("name", ["provision", "plan", "drift"])
+def test_the_functions_are_told_the_environments_own_templates_in_their_order(staging, name):
+    assets = json.loads((staging.path.parent / f"{staging.names.control_stack}.assets.json").read_text())
+    found = told(staging, name)
+    assert [template["name"] for template in found] == list(TEMPLATES)
+    for template in found:
+        assert template["stack"] == staging.names.stack(template["name"])
+        key = template["url"].rpartition("/")[2].removesuffix(".json")
+        carried = (staging.path.parent / assets["files"][key]["source"]["path"]).read_text()
+        own = staging.templates[template["name"]]
+        assert carried == own.paths[0].read_text()
+        assert template["parameters"] == sorted(own.parameters)
+
+
+def test_what_a_function_is_told_keeps_within_lambdas_limit(each):
+    """4 KB for all variables of a function.
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    arn = 120
+    for name in CONTROL_FUNCTIONS:
+        variables = function(each.control, each.names, name)["Environment"]["Variables"]
+        if "TEMPLATES" in variables:
+            variables = {**variables, "TEMPLATES": json.dumps(told(each, name), separators=(",", ":"))}
+        size = sum(len(key) + (len(v) if isinstance(v, str) else arn) for key, v in variables.items())
+        assert size < 4096, name
+
+
+def test_a_parameter_that_no_earlier_stack_fills_is_refused_at_synthesis(tmp_path, staging):
+    template = EnvironmentTemplate("data", staging.templates["data"].paths[0])
+    scope = cdk.Stack(cdk.App(outdir=str(tmp_path)), "Control")
+    with pytest.raises(ValueError, match=r"data: no earlier stack has the output .*DatabaseSecurityGroup"):
+        publish(scope, staging.names, [template])
 
 
 def test_what_the_functions_read_is_the_configuration(each):

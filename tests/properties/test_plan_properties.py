@@ -8,26 +8,36 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutover.domain.plan import changes_of, differences, fingerprint
+from cutover.domain.changes import foreseen, in_order, kind_of
+from cutover.domain.plan import differences, fingerprint
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
+plain = st.none() | st.integers(-9, 9) | st.text(max_size=3)
+values = plain | st.lists(plain, max_size=2) | st.dictionaries(st.text(max_size=2), plain, max_size=2)
+names = st.sampled_from(("network", "data", "service", "monitoring"))
+# Each with the name under which a change of it is told.
+COVERED = {
+    "environment": "environment",
+    "version": "version",
+    "code": "code",
+    "allow_destructive": "destructive permission",
+    "source": "source",
+    "live": "live release",
+    "settings": "settings",
+    "configuration": "configuration",
+}
+plans = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(COVERED, values),
+        "templates": st.dictionaries(names, values),
+        "change_sets": st.lists(
+            st.fixed_dictionaries({"template": names, "changes": st.lists(values, max_size=2)}),
+            unique_by=lambda each: each["template"],
+        ),
+        "weights": st.dictionaries(st.sampled_from(("backend", "frontend")), values),
+        "migrations": st.dictionaries(st.text(max_size=3), values),
+    }
 )
-COVERED = (
-    "environment",
-    "version",
-    "template",
-    "migrations",
-    "source",
-    "weights",
-    "live",
-    "settings",
-    "configuration",
-)
-plans = st.fixed_dictionaries(dict.fromkeys(COVERED, values))
-RUN = ("deployment", "made_at", "window", "phases", "cost", "rollback", "location", "sha256")
+RUN = ("deployment", "made_at", "window", "phases", "cost", "rollback", "location", "console", "sha256")
 
 
 @given(plans, st.fixed_dictionaries(dict.fromkeys(RUN, values)))
@@ -49,14 +59,25 @@ def test_two_plans_differ_by_name_exactly_when_their_digests_do(
     assert bool(differences(one, other)) == (fingerprint(one) != fingerprint(other))
 
 
-@given(plans, st.sampled_from(COVERED), values)
+@given(plans, st.sampled_from(sorted(COVERED)), values)
 def test_one_input_that_changes_is_the_one_that_is_named(plan: dict[str, Any], key: str, value: Any) -> None:
     changed = {**plan, key: value}
     if json.dumps(plan[key], sort_keys=True) == json.dumps(value, sort_keys=True):
         assert fingerprint(changed) == fingerprint(plan)
     else:
-        name = "live release" if key == "live" else key
-        assert [difference.name for difference in differences(plan, changed)] == [name]
+        assert [difference.name for difference in differences(plan, changed)] == [COVERED[key]]
+
+
+@given(plans, names, values)
+def test_one_template_that_changes_is_the_one_that_is_named(
+    plan: dict[str, Any], template: str, value: Any
+) -> None:
+    changed = {**plan, "templates": {**plan["templates"], template: value}}
+    same = template in plan["templates"] and json.dumps(
+        plan["templates"][template], sort_keys=True
+    ) == json.dumps(value, sort_keys=True)
+    told = [] if same else [f"template {template}"]
+    assert [difference.name for difference in differences(plan, changed)] == told
 
 
 @given(
@@ -71,4 +92,25 @@ def test_the_order_in_which_cloudformation_tells_changes_never_counts(
 ) -> None:
     shuffled = list(changes)
     random.shuffle(shuffled)
-    assert changes_of({"changes": shuffled}) == changes_of({"changes": changes})
+    assert in_order(shuffled) == in_order(changes)
+
+
+resources = st.dictionaries(
+    st.text(max_size=3),
+    st.fixed_dictionaries(
+        {"Type": st.just("AWS::X"), "Properties": st.dictionaries(st.text(max_size=2), values, max_size=2)}
+    ),
+    max_size=4,
+)
+
+
+@given(resources, resources)
+def test_what_is_foreseen_between_two_templates_is_what_differs(
+    wanted: dict[str, Any], live: dict[str, Any]
+) -> None:
+    told = {c["logical_id"]: kind_of(c) for c in foreseen({"Resources": wanted}, {"Resources": live})}
+
+    assert {id for id, kind in told.items() if kind == "create"} == wanted.keys() - live.keys()
+    assert {id for id, kind in told.items() if kind == "delete"} == live.keys() - wanted.keys()
+    differing = {id for id in wanted.keys() & live.keys() if wanted[id] != live[id]}
+    assert {id for id, kind in told.items() if kind == "perhaps replace"} == differing

@@ -48,7 +48,8 @@ def test_staging_is_what_the_requirements_say():
     assert staging.network.nat_gateways
     assert (staging.backend.instance_type, staging.backend.instances_per_colour) == ("t3.large", 3)
     assert list(staging.backend.ports) == [8000, 8001, 8002]
-    assert staging.backend.health_check.interval_seconds == 30
+    assert (staging.frontend.instances_per_colour, list(staging.frontend.ports)) == (2, [80])
+    assert {s.health_check.interval_seconds for s in (staging.backend, staging.frontend)} == {30}
     assert (staging.database.instance_class, staging.database.instances) == ("db.t3.medium", 3)
     assert staging.database.name == "online_evaluation_staging"
     assert (staging.cache.node_type, staging.cache.nodes) == ("cache.t3.micro", 2)
@@ -203,6 +204,24 @@ def test_an_environment_is_never_taken_for_a_path(name):
             id="one port for both listeners",
         ),
         pytest.param(
+            'domain = "staging.ai-model-mgmt.com"',
+            'domain = "api-staging.ai-model-mgmt.com"',
+            "frontend.domain is 'api-staging.ai-model-mgmt.com': it is the backend's too",
+            id="one name for both services",
+        ),
+        pytest.param(
+            'instance_type = "t3.small"\ninstances_per_colour = 2',
+            'instance_type = "t3.small"\ninstances_per_color = 2',
+            "frontend.instances_per_color is not a known key; did you mean instances_per_colour?",
+            id="a misspelt key of the frontend",
+        ),
+        pytest.param(
+            "disk_gb = 100",
+            "disk_gb = 5",
+            "monitoring.disk_gb is 5: it must be greater than or equal to 20",
+            id="a disk too small for the image",
+        ),
+        pytest.param(
             'account = "111122223333"',
             'account = "1111"',
             "account is '1111': it must match",
@@ -249,7 +268,7 @@ def test_more_instances_than_addresses_are_refused(tmp_path):
     text = text.replace("instances_per_colour = 3", "instances_per_colour = 4")
     (tmp_path / "staging.toml").write_text(text)
     with pytest.raises(
-        ConfigurationError, match=r"instances_per_colour is 4: it needs 8 addresses .* hold 6"
+        ConfigurationError, match=r"instances_per_colour is 4: it needs 13 addresses .* hold 6"
     ):
         load("staging", tmp_path)
 

@@ -10,12 +10,11 @@ import pytest
 from cutover.domain.destruction import STATEFUL, destruction, refused
 from cutover.domain.errors import DestructiveChangeError, InvalidInputError
 from cutover.domain.input import read_input
-from cutover.domain.records import Deployment
-from cutover.steps.execute_change_set import execute_change_set
-from cutover.steps.prepare_change_set import prepare_change_set
+from cutover.steps.prepare_change_sets import prepare_change_sets
 from sandbox.emulator.formation_changes import resource_schema
-from tests.contract.fakes import FakeInstances, FakeLoadBalancer, FakeStacks
-from tests.contract.scenes import DEPLOYMENT, STACK
+from tests.contract.formation import FakeFormation
+from tests.contract.provisioning import execute, prepare
+from tests.contract.scenes import DEPLOYMENT
 
 KINDS = sorted(STATEFUL)
 
@@ -83,52 +82,43 @@ def test_only_what_is_named_is_let_through() -> None:
     assert refused(changes, ["Two", "One"]) == []
 
 
-def ready(kind: str) -> FakeStacks:
-    stacks = FakeStacks(STACK)
-    prepare(stacks, DEPLOYMENT)
-    stacks.become("cutover-d2", "CREATE_COMPLETE")
-    stacks.sets["cutover-d2"] = replace(stacks.sets["cutover-d2"], changes=[change(kind)])
-    return stacks
-
-
-def prepare(stacks: FakeStacks, deployment: Deployment) -> dict[str, Any]:
-    return prepare_change_set(deployment, stacks=stacks, change_sets=stacks, balancer=FakeLoadBalancer())
+def replacing(kind: str) -> FakeFormation:
+    """The data stack's change set would replace a resource of this kind."""
+    formation = FakeFormation()
+    prepare_change_sets(DEPLOYMENT, layers=formation.layers, balancer=formation.balancer)
+    formation.advance()
+    data = formation.stacks["data"]
+    made = replace(data.sets["cutover-d2"], status="CREATE_COMPLETE", execution_status="AVAILABLE", reason="")
+    data.sets["cutover-d2"] = replace(made, changes=[change(kind)])
+    return formation
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_deployment_refuses_with_the_name_and_the_way_out_and_leaves_nothing(kind: str) -> None:
-    stacks = ready(kind)
+def test_a_deployment_refuses_with_the_name_and_the_way_out(kind: str) -> None:
+    formation = replacing(kind)
     with pytest.raises(DestructiveChangeError, match=f"Kept .{kind}.*--allow-destructive Kept"):
-        prepare(stacks, DEPLOYMENT)
-    assert stacks.sets == {}
+        prepare(formation)
+    assert formation.executed == []
 
 
 def test_executing_refuses_too() -> None:
-    stacks = ready(KINDS[0])
+    formation = replacing(KINDS[0])
+    planned = prepare(formation, replace(DEPLOYMENT, mode="plan"))
     with pytest.raises(DestructiveChangeError):
-        execute_change_set(
-            DEPLOYMENT,
-            stacks=stacks,
-            change_sets=stacks,
-            instances=FakeInstances(),
-            balancer=FakeLoadBalancer(),
-        )
-    assert stacks.executed == []
+        execute(formation, planned)
+    assert formation.executed == []
 
 
 def test_what_is_named_goes_through() -> None:
     allowing = replace(DEPLOYMENT, allow_destructive=("Kept",))
-    stacks = ready(KINDS[0])
-    assert prepare(stacks, allowing)["status"] == "ready"
-    execute_change_set(
-        allowing, stacks=stacks, change_sets=stacks, instances=FakeInstances(), balancer=FakeLoadBalancer()
-    )
-    assert stacks.executed == ["cutover-d2"]
+    formation = replacing(KINDS[0])
+    execute(formation, prepare(formation, allowing), allowing)
+    assert formation.executed == [("data", "cutover-d2")]
 
 
 def test_a_plan_shows_the_destruction() -> None:
-    answer = prepare(ready(KINDS[0]), replace(DEPLOYMENT, mode="plan"))
-    assert answer["change_set"]["changes"][0]["destructive"].startswith("it would be replaced")
+    planned = prepare(replacing(KINDS[0]), replace(DEPLOYMENT, mode="plan"))
+    assert planned[1]["changes"][0]["destructive"].startswith("it would be replaced")
 
 
 @pytest.mark.parametrize("value", ["Database", [1], ["a b"], [""]])

@@ -15,6 +15,7 @@ from cutover.domain.alarms import read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
 from cutover.domain.errors import NotReachableError, NotWaitingError, ServiceRefusedError
+from cutover.domain.prices import NO_PRICES
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import (
     approval,
@@ -30,7 +31,7 @@ from cutover.handlers import (
     rollback,
     swap,
 )
-from cutover.ports import Alarm, Group, Invocation
+from cutover.ports import Alarm, Invocation
 from cutover.steps.http_security import HEADERS
 from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
@@ -43,7 +44,6 @@ from tests.contract.fakes import (
     FakeDatabase,
     FakeDoors,
     FakeHttp,
-    FakeInstances,
     FakeInventory,
     FakeLive,
     FakeLoad,
@@ -52,13 +52,13 @@ from tests.contract.fakes import (
     FakePlans,
     FakeRegistry,
     FakeSources,
-    FakeStacks,
     FakeTasks,
-    FakeTemplates,
     FakeWorld,
 )
+from tests.contract.formation import FakeFormation
 from tests.contract.machine import Walk
-from tests.contract.scenes import DIGEST, STACK, V1, alarm_event, live
+from tests.contract.provisioning import FULL
+from tests.contract.scenes import DIGEST, V1, alarm_event, live
 from tests.unit.test_step_checks import DECLARED
 
 SOURCE = f"sources/{'a' * 64}.zip"
@@ -98,10 +98,9 @@ class House:
         self.world = FakeWorld()
         live(self.world.journal, V1)
         self.world.balancer.populate(Colour.BLUE, healthy=6)
-        self.stacks, self.registry = FakeStacks(STACK), FakeRegistry(d2=DIGEST)
-        self.instances = FakeInstances(
-            backend_blue=Group(["b1", "b2"], 2), backend_green=Group(["g1", "g2"], 2)
-        )
+        self.formation, self.registry = FakeFormation(self.world.balancer), FakeRegistry(d2=DIGEST)
+        self.formation.stacks["service"].wanted["Resources"]["Balancer"]["Properties"]["Version"] = 2
+        self.instances = FULL
         self.http, self.load, self.database = FakeHttp("v2"), FakeLoad(), FakeDatabase()
         self.migrator = FakeMigrator()
         self.sources_read: list[str] = []
@@ -113,7 +112,7 @@ class House:
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
         self.tasks = FakeTasks()
-        self.plans, self.templates = FakePlans(), FakeTemplates()
+        self.plans = FakePlans()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -165,13 +164,7 @@ class House:
         return {"ScheduleArn": "arn:aws:scheduler:…"}
 
     def advance(self) -> None:
-        for name, change_set in list(self.stacks.sets.items()):
-            if change_set.status == "CREATE_IN_PROGRESS":
-                self.stacks.become(name, "CREATE_COMPLETE")
-        for name in self.stacks.executed:
-            if name in self.stacks.sets:
-                self.stacks.become(name, "CREATE_COMPLETE", "EXECUTE_COMPLETE")
-            self.stacks.there = STACK
+        self.formation.advance()
         if self.world.commands.sent:
             _, instances, _ = self.world.commands.sent[-1]
             self.world.commands.results = [
@@ -198,7 +191,7 @@ class House:
             "contractions": self.world.contractions,
             "clock": self.world.clock,
             "configuration": self.configuration,
-            "stacks": self.stacks,
+            "layers": self.formation.layers,
             "instances": self.instances,
             "inventory": FakeInventory(),
             "resources": self.resources,
@@ -208,8 +201,8 @@ class House:
             "migrator": lambda _files: self.migrator,
             "tasks": self.tasks,
             "plans": self.plans,
-            "templates": self.templates,
-            "declared": Declared("code.zip", "layer:1", {}),
+            "templates": self.formation,
+            "declared": Declared("code.zip", "layer:1", NO_PRICES),
             "alarms": self.alarms,
             "network": self.network,
             "http": self.http,
@@ -278,7 +271,8 @@ def test_a_deployment_goes_through_all_seven_phases_and_ends_live(house: House) 
     ]
     assert {phase["verdict"] for phase in house.record["phases"]} == {"Pass"}
     assert (house.live.version, house.live.previous_version) == ("v2", "v1")
-    assert house.world.balancer.of == {"listener": GREEN, "test-listener": BLUE}
+    assert house.world.balancer.of["listener"] == GREEN
+    assert house.world.balancer.of["test-listener"] == BLUE
     assert house.world.journal.items[LOCK]["holder"] is None
     assert house.record["proof"]["answers"] == 3
     assert house.world.events.kinds == [
@@ -369,8 +363,8 @@ def test_a_database_that_is_away_for_a_moment_is_asked_again(house: House) -> No
 def test_a_plan_shows_everything_and_leaves_nothing(house: House) -> None:
     status, output = house.walk.run({**INPUT, "mode": "plan"})
 
-    assert (status, output["idle_colour"], output["change_set"]["empty"]) == ("SUCCEEDED", "green", False)
-    assert (house.stacks.sets, house.world.balancer.moves, house.builds) == ({}, [], [])
+    assert (status, output["idle_colour"], output["change_sets"][2]["empty"]) == ("SUCCEEDED", "green", False)
+    assert (house.formation.unexecuted, house.world.balancer.moves, house.builds) == ([], [], [])
     assert house.record["status"] == "PLANNED"
     assert house.world.journal.items[LOCK]["holder"] is None
 
@@ -528,12 +522,37 @@ def test_an_alarm_during_the_bake_takes_it_back_and_the_deployment_says_so(house
 
 def test_a_first_deployment_creates_its_environment(house: House) -> None:
     del house.world.journal.items[LIVE]
-    house.stacks.there = None
+    house.formation.raze()
     house.world.balancer.populate(Colour.BLUE, healthy=0, sick=6)
     status, output = house.walk.run(INPUT)
 
     assert (status, output["colour"]) == ("SUCCEEDED", "green")
     assert house.live.previous_deployment is None
+
+
+def test_a_stack_that_fails_tells_its_own_reason_and_leaves_nothing_to_execute(house: House) -> None:
+    """A later stack's change set is ready then; nobody may execute it by mistake."""
+    stacks = house.formation.stacks
+    stacks["monitoring"].wanted["Resources"]["Alarm"]["Properties"]["Threshold"] = 2
+    before = dict(stacks["monitoring"].live)
+    stacks["service"].breaks = "Balancer (AWS::X): the subnet is too small"
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "StackFailedError")
+    assert (
+        "the stack cutover-sandbox-service is UPDATE_ROLLBACK_COMPLETE: Balancer (AWS::X): the subnet is too "
+        "small" in output["Cause"]
+    )
+    assert (house.formation.unexecuted, stacks["monitoring"].live) == ([], before)
+
+
+def test_what_one_of_the_stacks_would_destroy_is_refused_and_leaves_nothing(house: House) -> None:
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {}}
+    house.formation.stacks["monitoring"].live["Resources"]["Precious"] = bucket
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "DestructiveChangeError")
+    assert (house.formation.executed, house.formation.unexecuted) == ([], [])
 
 
 def test_the_next_deployment_goes_to_the_other_colour(house: House) -> None:
@@ -598,7 +617,8 @@ def test_a_deployment_whose_plan_does_not_hold_changes_nothing(house: House) -> 
 
     assert (status, output["Error"]) == ("FAILED", "PlanChangedError")
     assert "changed since: version. version: v2 → v3" in output["Cause"]
-    assert (house.stacks.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert (house.formation.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert house.formation.unexecuted == []
     assert house.world.journal.items[LOCK]["holder"] is None
 
 
@@ -629,7 +649,7 @@ def test_where_a_person_has_to_approve_nothing_happens_before_they_have(house: H
     person = Person(house, "approve")
     seen: list[Any] = []
     monitor = person.wait
-    house.walk._on_wait = lambda: (seen.append(list(house.stacks.executed)), monitor())[1]
+    house.walk._on_wait = lambda: (seen.append(list(house.formation.executed)), monitor())[1]
     status, _ = house.walk.run(INPUT)
     person.say("approve")
 
@@ -648,7 +668,8 @@ def test_a_rejection_ends_the_deployment_with_who_and_why(house: House) -> None:
     assert (status, output["Error"]) == ("FAILED", "ApprovalRejectedError")
     assert "rejected by arn:kim at 2026-03-04T12:" in output["Cause"]
     assert "I have read it" in output["Cause"]
-    assert (house.stacks.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert (house.formation.executed, house.world.balancer.moves, house.builds) == ([], [], [])
+    assert house.formation.unexecuted == []
     assert (house.record["status"], house.record["approval"]["status"]) == ("FAILED", "REJECTED")
     assert house.world.journal.items[LOCK]["holder"] is None
 
@@ -659,7 +680,7 @@ def test_an_approval_that_nobody_gives_expires(house: House) -> None:
 
     assert (status, output["Error"]) == ("FAILED", "ApprovalExpiredError")
     assert "nobody approved within 1 minutes" in output["Cause"]
-    assert house.stacks.executed == []
+    assert (house.formation.executed, house.formation.unexecuted) == ([], [])
     assert house.world.journal.items[LOCK]["holder"] is None
     with pytest.raises(NotWaitingError, match="it is FAILED; it asked until 2026-03-04T12:01"):
         approval.handler(

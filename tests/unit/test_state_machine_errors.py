@@ -103,7 +103,8 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
         "Undo the expansion": "Conclude phase 2",
         # What is not contracted now is so after the next release: no reason to take this one back.
         "Schedule the contraction": "Start the watch",
-        "Roll back": "Conclude the failure",
+        "Roll back": "Discard what was not executed",
+        "Discard what was not executed": "Conclude the failure",
         "Conclude the failure": "Failed",
     }
     for name, state in tasks():
@@ -112,7 +113,8 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
                 assert catch["Next"] == "Undo the expansion"
             else:
                 assert catch["Next"] == own_way.get(name, "Roll back"), name
-            if name != "Take the lock":
+            # What could not be discarded is no other failure; the next deployment clears it away.
+            if name not in ("Take the lock", "Discard what was not executed"):
                 assert "Assign" in catch, name
 
 

@@ -12,7 +12,12 @@ from cutover.steps.approve import Answer, answer_approval, request_approval
 from tests.contract.fakes import FakeClock, FakeEvents, FakeJournal, FakeTasks
 from tests.contract.scenes import DEPLOYMENT, locked
 
-PLAN = {"sha256": "a" * 64, "location": "s3://artifacts/plans/a.json"}
+PLAN = {
+    "sha256": "a" * 64,
+    "location": "s3://artifacts/plans/a.json",
+    "console": "https://console/plans/a.json",
+    "allow_destructive": ["Database"],
+}
 
 
 class Desk:
@@ -80,7 +85,12 @@ def test_an_approval_is_in_the_journal_with_who_when_and_why(desk: Desk) -> None
     desk.answer()
     given = {"status": "APPROVED", "by": "arn:kim", "at": "2026-03-04T12:00:00.000Z", "reason": "read"}
     assert desk.journal.items[deployment_key("d2")]["approval"] == given
-    assert desk.tasks.answers["token-1"] == {"deployment": "d2", **given}
+    assert desk.tasks.answers["token-1"] == {"deployment": "d2", **given, "plan": PLAN}
+
+
+def test_whoever_answers_is_told_what_the_plan_may_destroy(desk: Desk) -> None:
+    desk.ask()
+    assert desk.answer()["plan"]["allow_destructive"] == ["Database"]
 
 
 def test_a_rejection_fails_the_task_by_its_name(desk: Desk) -> None:

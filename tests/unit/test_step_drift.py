@@ -9,8 +9,8 @@ import pytest
 from cutover.domain.declared import Declared, Rule, ingress, resolve
 from cutover.domain.errors import StackFailedError
 from cutover.steps.drift import look_for_drift
-from tests.contract.fakes import FakeDoors, FakeStacks
-from tests.contract.scenes import STACK
+from tests.contract.fakes import FakeDoors
+from tests.contract.formation import FakeFormation
 
 SSH = Rule("tcp", 22, 22, "0.0.0.0/0")
 SSH6 = Rule("tcp", 22, 22, "::/0")
@@ -18,8 +18,9 @@ INSIDE = Rule("tcp", 9000, 9000, "10.0.0.0/8")
 GROUP = "securitygroup"
 
 
-def look(doors: FakeDoors, *, restore: bool = True, stacks: FakeStacks | None = None) -> dict[str, Any]:
-    return look_for_drift(stacks=stacks or FakeStacks(STACK), doors=doors, restore=restore)
+def look(doors: FakeDoors, *, restore: bool = True, formation: FakeFormation | None = None) -> dict[str, Any]:
+    layers = (formation or FakeFormation()).layers
+    return look_for_drift(layers=layers, doors=doors, restore=restore)
 
 
 def with_rules(*rules: Rule) -> FakeDoors:
@@ -65,11 +66,11 @@ def test_a_declared_rule_that_is_gone_is_missing(groups: dict[str, frozenset[Rul
     assert answer["gates"][0]["verdict"] == "Fail"
 
 
-def test_a_stack_without_security_groups_is_no_proof() -> None:
-    stacks = FakeStacks(STACK)
-    stacks.declares = []
-    with pytest.raises(StackFailedError, match="declares no security group"):
-        look(FakeDoors(), stacks=stacks)
+def test_stacks_without_security_groups_are_no_proof() -> None:
+    formation = FakeFormation()
+    formation.stacks["network"].declares = []
+    with pytest.raises(StackFailedError, match="declare no security group"):
+        look(FakeDoors(), formation=formation)
 
 
 def test_references_are_resolved_to_what_they_became() -> None:

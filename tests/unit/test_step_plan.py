@@ -19,19 +19,20 @@ from cutover.domain.errors import (
     PlanNotFoundError,
     SourceNotFoundError,
 )
+from cutover.domain.prices import NO_PRICES, PriceTable
 from cutover.domain.records import Deployment, deployment_key, history_key, image_key
+from cutover.ports import Finding, ImageScan
 from cutover.steps.plan import Declared, make_plan
 from tests.contract.fakes import (
+    OUTPUTS,
     FakeClock,
     FakeJournal,
-    FakeLoadBalancer,
     FakePlans,
     FakeRegistry,
     FakeSources,
-    FakeStacks,
-    FakeTemplates,
 )
-from tests.contract.scenes import DEPLOYMENT, DIGEST, STACK, V1, live
+from tests.contract.formation import FakeFormation
+from tests.contract.scenes import DEPLOYMENT, DIGEST, V1, live
 
 SOURCE, OTHER = f"sources/{'a' * 64}.zip", f"sources/{'c' * 64}.zip"
 OTHER_IMAGE = f"sha256:{'3' * 64}"
@@ -52,42 +53,68 @@ DOOR = {
     "scope": [],
     "causes": [],
 }
-PRICES = {
-    "hours_per_month": 730,
-    "hourly": {"ec2:nat-gateway": 0.059},
-    "per_minute": {"codebuild:general1.medium": 0.01},
-}
+TEMPLATES = ("network", "data", "service", "monitoring")
+PRICES = PriceTable.read(
+    {
+        "sources": {"list": {"what": "the list", "url": "https://example.com"}},
+        "prices": {
+            "ec2:nat-gateway": {"price": 0.059, "per": "hour", "checked": "2026-01-02", "source": "list"},
+            "codebuild:general1.medium": {"price": 0.01, "per": "minute", "checked": None, "source": "list"},
+        },
+    }
+)
+ADD_VPC = {**DOOR, "logical_id": "New", "type": "AWS::EC2::VPC", "properties": [], "destructive": None}
 
 
 class Planner:
-    def __init__(self) -> None:
-        self.journal, self.balancer, self.stacks = FakeJournal(), FakeLoadBalancer(), FakeStacks(STACK)
+    """The whole environment stands; `changes` are of the stack of the service. A template in `unmade` has no
+    change set."""
+
+    def __init__(self, *, there: bool = True) -> None:
+        self.journal, self.formation = FakeJournal(), FakeFormation(there=there)
+        self.balancer = self.formation.balancer
         self.clock = FakeClock(datetime(2026, 3, 4, 12, tzinfo=UTC))
         self.configuration: dict[str, Any] = {"window": {"enforced": False}, "watch": {"bake_seconds": 30}}
-        self.changes: list[dict[str, Any]] = []
+        self.changes: dict[str, list[dict[str, Any]]] = {}
+        self.unmade: set[str] = set()
         self.declared = Declared("code.zip", "layer:1", PRICES)
         self.sources = FakeSources(SOURCE, OTHER, files={"indexes.json": INDEXES})
         for image in (DIGEST, OTHER_IMAGE):
             self.journal.items[image_key(image)] = {"source": SOURCE}
-        self.templates, self.plans = FakeTemplates(), FakePlans()
+        self.plans = FakePlans()
         self.registry = FakeRegistry(v1=DIGEST, other=OTHER_IMAGE)
 
+    def want(self, template: str, logical_id: str, kind: str) -> None:
+        """The template gets one more resource."""
+        resources = self.formation.stacks[template].wanted["Resources"]
+        resources[logical_id] = {"Type": kind, "Properties": {}}
+
     def plan(self, deployment: Deployment) -> dict[str, Any]:
-        change_set = {"name": f"cutover-{deployment.id}", "empty": not self.changes, "changes": self.changes}
         return make_plan(
             deployment,
             self.configuration,
-            change_set,
+            [self._change_set(name, deployment) for name in TEMPLATES],
             self.declared,
             journal=self.journal,
             balancer=self.balancer,
-            stacks=self.stacks,
-            templates=self.templates,
+            layers=self.formation.layers,
+            templates=self.formation,
             registry=self.registry,
             sources=self.sources,
             plans=self.plans,
             clock=self.clock,
         )
+
+    def _change_set(self, name: str, deployment: Deployment) -> dict[str, Any]:
+        made, changes = name not in self.unmade, self.changes.get(name, [])
+        return {
+            "template": name,
+            "stack": f"cutover-sandbox-{name}",
+            "basis": "change_set" if made else "template",
+            "name": f"cutover-{deployment.id}" if made else None,
+            "empty": made and not changes,
+            "changes": changes,
+        }
 
     def succeeded(self, name: str, started: str, release_seconds: int) -> None:
         phase = {
@@ -108,10 +135,15 @@ def test_a_plan_says_where_traffic_is_and_goes() -> None:
     plan = planner.plan(BUILT)
 
     assert (plan["live_colour"], plan["live_version"], plan["idle_colour"]) == ("blue", "v1", "green")
-    assert plan["weights"] == {"now": {"blue": 100, "green": 0}, "after": {"blue": 0, "green": 100}}
-    assert plan["image"] == {"digest": None, "tag": "d2", "repository": FakeRegistry.uri}
+    assert plan["weights"] == {
+        "backend": {"now": {"blue": 100, "green": 0}, "after": {"blue": 0, "green": 100}},
+        "frontend": {"now": {"blue": 100, "green": 0}, "after": {"blue": 100, "green": 0}},
+    }
+    image = plan["image"]
+    assert (image["digest"], image["tag"], image["repository"]) == (None, "d2", FakeRegistry.uri)
     assert plan["source"]["location"] == f"artifacts/{SOURCE}"
     assert plan["migrations"]["indexes"] == ["users{email} unique"]
+    assert list(plan["migrations"]["files"]) == ["indexes.json"]
     assert [phase["budget_minutes"] for phase in plan["phases"]] == [60, 45, 90, 30, 45, 60, 45]
     assert len(plan["sha256"]) == 64
 
@@ -127,9 +159,7 @@ def test_two_plans_of_the_same_thing_agree() -> None:
 
 
 def test_the_first_plan_has_no_live_colour() -> None:
-    planner = Planner()
-    planner.stacks.there = None
-    plan = planner.plan(BUILT)
+    plan = Planner(there=False).plan(BUILT)
 
     assert (plan["live_colour"], plan["idle_colour"]) == (None, "green")
     assert plan["rollback"]["returns_to"] is None
@@ -195,14 +225,96 @@ def test_a_plan_is_kept_under_its_digest() -> None:
 
 def test_changes_have_their_kind_and_one_order_whatever_cloudformations_was() -> None:
     planner = Planner()
-    planner.changes = [BIGGER, DOOR]
+    planner.changes = {"service": [BIGGER, DOOR]}
     plan = planner.plan(BUILT)
-    planner.changes = [DOOR, BIGGER]
+    planner.changes = {"service": [DOOR, BIGGER]}
 
     assert planner.plan(BUILT)["sha256"] == plan["sha256"]
-    kinds = [(change["logical_id"], change["kind"]) for change in plan["change_set"]["changes"]]
-    assert kinds == [("Door", "create"), ("Template", "change")]
-    assert plan["security_groups"] == ["Door"]
+    told = {
+        each["template"]: [(c["logical_id"], c["kind"]) for c in each["changes"]]
+        for each in plan["change_sets"]
+    }
+    assert told == {
+        "network": [],
+        "data": [],
+        "service": [("Door", "create"), ("Template", "change")],
+        "monitoring": [],
+    }
+    assert [(each["template"], each["logical_id"]) for each in plan["security_groups"]] == [
+        ("service", "Door")
+    ]
+
+
+def test_a_stack_without_a_change_set_is_told_by_its_template() -> None:
+    planner = Planner()
+    planner.unmade = {"data", "service", "monitoring"}
+    planner.want("data", "New", "AWS::EC2::VPC")
+    network, data, *_ = planner.plan(BUILT)["change_sets"]
+
+    assert (network["basis"], network["name"]) == ("change_set", "cutover-d2")
+    assert (data["basis"], data["name"], data["empty"]) == ("template", None, False)
+    assert data["changes"] == [{**ADD_VPC, "kind": "create"}]
+
+
+def test_what_the_templates_foretell_and_what_cloudformation_then_says_have_one_digest() -> None:
+    planner = Planner()
+    planner.want("data", "New", "AWS::EC2::VPC")
+    planner.unmade = {"data"}
+    foretold = planner.plan(BUILT)["sha256"]
+    planner.unmade, planner.changes = set(), {"data": [ADD_VPC]}
+
+    assert planner.plan(BUILT)["sha256"] == foretold
+
+
+def test_a_plan_shows_the_scan_of_a_given_image_and_whether_the_gate_would_close() -> None:
+    planner = Planner()
+    planner.registry.scans = [
+        ImageScan(
+            "COMPLETE",
+            counts={"HIGH": 1, "LOW": 1},
+            findings=[
+                Finding("CVE-1", "LOW", "curl", "8.0"),
+                Finding("CVE-2", "HIGH", "jinja2", "3.1.2", "3.1.6"),
+            ],
+        )
+    ]
+    scan = planner.plan(replace(DEPLOYMENT, image=DIGEST))["image"]["scan"]
+
+    assert planner.registry.scanned == [DIGEST]
+    assert (scan["blocks"], scan["verdict"], scan["counts"]) == (True, "Fail", {"HIGH": 1, "LOW": 1})
+    assert scan["findings"][0] == {
+        "id": "CVE-2",
+        "severity": "HIGH",
+        "package": "jinja2",
+        "version": "3.1.2",
+        "fixed": "3.1.6",
+    }
+
+
+def test_an_image_without_a_scan_would_be_blocked_too() -> None:
+    planner = Planner()
+    planner.registry.scans = [None]
+    scan = planner.plan(replace(DEPLOYMENT, image=DIGEST))["image"]["scan"]
+
+    assert (scan["blocks"], scan["verdict"], scan["counts"]) == (True, "Inconclusive", {})
+
+
+def test_the_scan_of_what_is_not_built_yet_is_unknown() -> None:
+    planner = Planner()
+    scan = planner.plan(BUILT)["image"]["scan"]
+
+    assert (scan["blocks"], scan["verdict"]) == (None, None)
+    assert "until the image is built" in scan["found"]
+    assert planner.registry.scanned == []
+
+
+def test_a_scan_that_finds_more_by_tomorrow_leaves_the_plan_as_it_is() -> None:
+    planner = Planner()
+    wanted = replace(DEPLOYMENT, image=DIGEST)
+    digest = planner.plan(wanted)["sha256"]
+    planner.registry.scans = [ImageScan("COMPLETE", counts={"CRITICAL": 1})]
+
+    assert planner.plan(replace(wanted, plan=digest))["image"]["scan"]["blocks"] is True
 
 
 def test_a_phases_expected_time_is_the_median_of_the_last_successes() -> None:
@@ -239,7 +351,7 @@ def test_a_history_that_grows_and_prices_that_change_leave_the_digest_alone() ->
     planner = Planner()
     first = planner.plan(BUILT)
     planner.succeeded("p1", "2026-03-01", 30)
-    planner.declared = replace(planner.declared, prices={})
+    planner.declared = replace(planner.declared, prices=NO_PRICES)
 
     assert planner.plan(BUILT)["sha256"] == first["sha256"]
 
@@ -252,16 +364,22 @@ def test_what_was_planned_is_what_is_done() -> None:
     assert planner.plan(replace(BUILT, id="d9", plan=digest))["sha256"] == digest
 
 
-def other_template(planner: Planner) -> None:
-    planner.templates.body = {"Resources": {"New": {"Type": "AWS::EC2::VPC"}}}
+def other_template(name: str) -> Callable[[Planner], None]:
+    def change(planner: Planner) -> None:
+        planner.want(name, "New", "AWS::EC2::VPC")
+
+    return change
+
+
+def other_changes(name: str) -> Callable[[Planner], None]:
+    def change(planner: Planner) -> None:
+        planner.changes = {name: [BIGGER]}
+
+    return change
 
 
 def other_code(planner: Planner) -> None:
     planner.declared = replace(planner.declared, code="other.zip")
-
-
-def other_changes(planner: Planner) -> None:
-    planner.changes = [BIGGER]
 
 
 def other_migrations(planner: Planner) -> None:
@@ -270,6 +388,10 @@ def other_migrations(planner: Planner) -> None:
 
 def other_weights(planner: Planner) -> None:
     planner.balancer.of["listener"] = Weights(0, 100)
+
+
+def other_frontend_weights(planner: Planner) -> None:
+    planner.balancer.of[OUTPUTS["FrontendRuleArn"]] = Weights(0, 100)
 
 
 def other_release(planner: Planner) -> None:
@@ -283,20 +405,33 @@ def other_configuration(planner: Planner) -> None:
 @pytest.mark.parametrize(
     ("change", "names", "words"),
     [
-        (other_template, ["template"], "template (sha256): "),
-        (other_code, ["template"], "template (code): code.zip → other.zip"),
-        (other_changes, ["changes"], "changes: "),
-        (other_migrations, ["migrations"], "migrations: {"),
-        (other_weights, ["weights"], "weights: "),
+        *((other_template(name), [f"template {name}"], f"template {name}: ") for name in TEMPLATES),
+        *(
+            (other_changes(name), [f"changes {name}"], f"changes {name}: nothing → change Template")
+            for name in TEMPLATES
+        ),
+        (other_code, ["code"], "code (functions): code.zip → other.zip"),
+        (other_migrations, ["migrations"], "migrations: digest "),
+        (
+            other_weights,
+            ["weights backend"],
+            "weights backend: after (blue 0, green 100), now (blue 100, green 0) → ",
+        ),
+        (other_frontend_weights, ["weights frontend"], "weights frontend: "),
         (other_release, ["live release"], "live release (version): v1 → v1b"),
         (other_configuration, ["configuration"], "configuration (watch.bake_seconds): 30 → 31"),
         (replace(DEPLOYMENT, image=OTHER_IMAGE), ["image"], f"image (digest): {DIGEST[:50]}"),
-        (replace(DEPLOYMENT, source=OTHER), ["image", "source"], "source: {"),
+        (replace(DEPLOYMENT, source=OTHER), ["image", "source"], "source: key sources/"),
         (replace(DEPLOYMENT, image=DIGEST, version="v3"), ["version"], "version: v2 → v3"),
         (
             replace(DEPLOYMENT, image=DIGEST, settings={"LOG_LEVEL": "DEBUG"}),
             ["settings"],
-            "settings (LOG_LEVEL): null → DEBUG",
+            "settings (LOG_LEVEL): nothing → DEBUG",
+        ),
+        (
+            replace(DEPLOYMENT, image=DIGEST, allow_destructive=("Database",)),
+            ["destructive permission"],
+            "destructive permission: nothing → Database",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
 from cutover.adapters.doors import rules_of
-from cutover.domain.declared import Declared, number, shown, yes
+from cutover.domain.declared import Declared, hosts, number, shown, yes
 
 Facts = Mapping[str, str]
 NOWHERE = ("NotFound", "NoSuch", "DoesNotExist", "does not exist")
@@ -125,6 +125,11 @@ def _listener(of: Services, d: Declared) -> Facts:
     }
 
 
+def _rule(of: Services, d: Declared) -> Facts:
+    found = of("elbv2").describe_rules(RuleArns=[d.physical_id])["Rules"][0]
+    return {"priority": number(found["Priority"]), "hosts": hosts(found["Conditions"])}
+
+
 def _target_group(of: Services, d: Declared) -> Facts:
     found = of("elbv2").describe_target_groups(TargetGroupArns=[d.physical_id])["TargetGroups"][0]
     check = (
@@ -156,6 +161,7 @@ READERS: Mapping[str, Callable[[Services, Declared], Facts]] = {
     "AWS::S3::Bucket": _bucket,
     "AWS::ElasticLoadBalancingV2::LoadBalancer": _balancer,
     "AWS::ElasticLoadBalancingV2::Listener": _listener,
+    "AWS::ElasticLoadBalancingV2::ListenerRule": _rule,
     "AWS::ElasticLoadBalancingV2::TargetGroup": _target_group,
     "AWS::CloudWatch::Alarm": _alarm,
 }

@@ -1,8 +1,8 @@
-"""Listeners and target groups of an Application Load Balancer."""
+"""Listeners, their rules, and target groups of an Application Load Balancer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cutover.adapters.aws import aws_errors
@@ -17,12 +17,9 @@ class ElasticLoadBalancer:
         self._client = client
 
     def weights(self, listener: str, targets: Targets) -> Weights:
-        """Raises MisconfiguredError for a listener that does not forward to the two target groups."""
-        with aws_errors():
-            found = self._client.describe_listeners(ListenerArns=[listener])["Listeners"]
-        if not found:
-            raise MisconfiguredError(f"there is no listener {listener}")
-        forward = next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), None)
+        """Raises MisconfiguredError for a listener or a rule that does not forward to the two target
+        groups."""
+        forward = next((each for each in self._actions(listener) if each["Type"] == "forward"), None)
         if forward is None:
             raise MisconfiguredError(f"listener {listener} does not forward")
         groups = (forward.get("ForwardConfig") or {}).get("TargetGroups")
@@ -36,6 +33,19 @@ class ElasticLoadBalancer:
                 f"listener {listener} forwards to {', '.join(sorted(strangers))} as well"
             )
         return Weights(weights.get(targets.blue, 0), weights.get(targets.green, 0))
+
+    def _actions(self, arn: str) -> Sequence[Mapping[str, Any]]:
+        with aws_errors():
+            if ":listener-rule/" in arn:
+                rules = self._client.describe_rules(RuleArns=[arn])["Rules"]
+                found = [rule["Actions"] for rule in rules]
+            else:
+                listeners = self._client.describe_listeners(ListenerArns=[arn])["Listeners"]
+                found = [listener["DefaultActions"] for listener in listeners]
+        if not found:
+            raise MisconfiguredError(f"there is no listener {arn}")
+        actions: Sequence[Mapping[str, Any]] = found[0]
+        return actions
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         groups = [

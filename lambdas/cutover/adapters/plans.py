@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import quote, urlparse
 
 from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
+from cutover.domain.templates import EnvironmentTemplate
 
 MISSING = ("404", "NoSuchKey", "NotFound")
 
@@ -24,6 +25,13 @@ class BucketPlans:
 
     def location(self, digest: str) -> str:
         return f"s3://{self._bucket}/{_key(digest)}"
+
+    def console(self, digest: str) -> str:
+        region = self._client.meta.region_name
+        return (
+            f"https://{region}.console.aws.amazon.com/s3/object/{self._bucket}"
+            f"?region={region}&prefix={quote(_key(digest))}"
+        )
 
     def read(self, digest: str) -> Mapping[str, Any] | None:
         with aws_errors():
@@ -50,29 +58,34 @@ def _key(digest: str) -> str:
     return f"plans/{digest}.json"
 
 
-class StackTemplate:
-    """The template that a change set is made of, and the one that the stack has."""
+class StackTemplates:
+    """The templates that change sets are made of, and those that the stacks have."""
 
-    def __init__(self, storage: Any, stacks: Any, url: str, stack_name: str) -> None:
-        self._storage, self._stacks, self._stack_name = storage, stacks, stack_name
-        # https://s3.REGION.amazonaws.com/BUCKET/KEY, as the CDK writes an asset's address.
-        self._bucket, _, self._key = urlparse(url).path.lstrip("/").partition("/")
+    def __init__(self, storage: Any, stacks: Any, templates: Sequence[EnvironmentTemplate]) -> None:
+        self._storage, self._stacks, self._templates = storage, stacks, templates
 
-    def wanted(self) -> tuple[Mapping[str, Any], str]:
+    def wanted(self) -> dict[str, tuple[Mapping[str, Any], str]]:
+        return {template.name: self._asset(template.url) for template in self._templates}
+
+    def live(self) -> dict[str, Mapping[str, Any] | None]:
+        return {template.name: self._of(template.stack) for template in self._templates}
+
+    def _asset(self, url: str) -> tuple[Mapping[str, Any], str]:
+        """`url` is https://s3.REGION.amazonaws.com/BUCKET/KEY, as the CDK writes an asset's address."""
+        bucket, _, key = urlparse(url).path.lstrip("/").partition("/")
         with aws_errors():
-            body = self._storage.get_object(Bucket=self._bucket, Key=self._key)["Body"].read()
+            body = self._storage.get_object(Bucket=bucket, Key=key)["Body"].read()
         return json.loads(body), hashlib.sha256(body).hexdigest()
 
-    def live(self) -> Mapping[str, Any] | None:
+    def _of(self, stack: str) -> Mapping[str, Any] | None:
         with aws_errors():
             try:
-                body = self._stacks.get_template(StackName=self._stack_name, TemplateStage="Processed")[
-                    "TemplateBody"
-                ]
+                answer = self._stacks.get_template(StackName=stack, TemplateStage="Processed")
             except ClientError as error:
                 # So it is said of a stack that does not exist, and of one that is only in review.
                 if code(error) == "ValidationError":
                     return None
                 raise
+        body = answer["TemplateBody"]
         found = json.loads(body) if isinstance(body, str) else body
         return found if isinstance(found, Mapping) and found.get("Resources") else None

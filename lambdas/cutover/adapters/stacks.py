@@ -1,4 +1,4 @@
-"""The environment's stack and its change sets in CloudFormation."""
+"""The environment's stacks and their change sets in CloudFormation."""
 
 from __future__ import annotations
 
@@ -12,26 +12,47 @@ from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
 from cutover.domain.declared import Declared, resolve
-from cutover.ports import ChangeSet, Stack, StackResource
+from cutover.domain.stacks import ChangeSet, Stack, StackResource
+from cutover.domain.templates import EnvironmentTemplate
+from cutover.ports import Layer
 
 # Resources that stopped because another one failed: their reason explains nothing.
 CANCELLED = ("cancelled", "canceled")
+# One that is still being made can't be deleted.
+DELETABLE = frozenset({"CREATE_COMPLETE", "FAILED"})
 OPERATION_BEGINS = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"})
 
 
 @dataclass(frozen=True)
 class Template:
-    """What every change set is made from; `parameters` beside those that a step gives."""
+    """What a stack's change sets are made from; `parameters` beside those that a step gives."""
 
     url: str
     service_role: str
     parameters: Mapping[str, str]
 
 
-class CloudFormationStacks:
-    """Both of the ports Stacks and ChangeSets. `template` is needed to create change sets only."""
+def layers_of(
+    client: Any,
+    templates: Sequence[EnvironmentTemplate],
+    *,
+    service_role: str = "",
+    code: Mapping[str, str] | None = None,
+) -> tuple[Layer, ...]:
+    """The environment's stacks. `service_role` and `code` (by the parameters' names) are needed to create
+    change sets only."""
+    layers = []
+    for each in templates:
+        given = {name: value for name, value in (code or {}).items() if name in each.parameters}
+        stack = CloudFormationStack(client, each.stack, Template(each.url, service_role, given))
+        layers.append(Layer(each, stack, stack))
+    return tuple(layers)
 
-    def __init__(self, client: Any, stack_name: str, template: Template | None = None) -> None:
+
+class CloudFormationStack:
+    """One stack: both of the ports Stacks and ChangeSets."""
+
+    def __init__(self, client: Any, stack_name: str, template: Template) -> None:
         self._client = client
         self._name = stack_name
         self._template = template
@@ -92,8 +113,6 @@ class CloudFormationStacks:
                 yield from page["StackEvents"]
 
     def create(self, name: str, *, new_stack: bool, parameters: Mapping[str, str]) -> None:
-        if self._template is None:
-            raise TypeError("change sets are created from a template")
         every = {**self._template.parameters, **parameters}
         self._create(
             name,
@@ -116,8 +135,6 @@ class CloudFormationStacks:
         )
 
     def _create(self, name: str, **how: Any) -> None:
-        if self._template is None:
-            raise TypeError("change sets are created from a template")
         with aws_errors():
             try:
                 self._client.create_change_set(
@@ -158,6 +175,16 @@ class CloudFormationStacks:
             parameters=_parameters(pages[0]),
         )
 
+    def unexecuted(self) -> Sequence[str]:
+        with aws_errors():
+            pages = self._client.get_paginator("list_change_sets").paginate(StackName=self._name)
+            found = [each for page in pages for each in page["Summaries"]]
+        return [
+            each["ChangeSetName"]
+            for each in found
+            if not each["ExecutionStatus"].startswith("EXECUTE_") and each["Status"] in DELETABLE
+        ]
+
     def execute(self, name: str) -> None:
         with aws_errors():
             self._client.execute_change_set(StackName=self._name, ChangeSetName=name, ClientRequestToken=name)
@@ -181,39 +208,54 @@ class CloudFormationDrift:
     def __init__(
         self,
         client: Any,
-        stack_name: str,
+        stack_names: Sequence[str],
         *,
         seconds: float = 60,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
-        self._name = stack_name
+        self._names = stack_names
         self._seconds = seconds
         self._sleep = sleep
 
     def detect(self) -> dict[str, Any]:
-        """Waits for `seconds`; a detection that takes longer is UNKNOWN, not in sync."""
+        """All stacks at the same time. Waits for `seconds`; a detection that takes longer is UNKNOWN, not in
+        sync."""
+        deadline = time.monotonic() + self._seconds
         with aws_errors():
-            detection = self._client.detect_stack_drift(StackName=self._name)["StackDriftDetectionId"]
-            deadline = time.monotonic() + self._seconds
-            while True:
-                found = self._client.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
-                if found["DetectionStatus"] != "DETECTION_IN_PROGRESS":
-                    break
-                if time.monotonic() > deadline:
-                    return {"status": "UNKNOWN", "reason": "the detection still runs", "resources": []}
-                self._sleep(1)
-            drifted = self._client.describe_stack_resource_drifts(
-                StackName=self._name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
-            )["StackResourceDrifts"]
+            begun = {
+                name: self._client.detect_stack_drift(StackName=name)["StackDriftDetectionId"]
+                for name in self._names
+            }
+            found = [self._result(name, detection, deadline) for name, detection in begun.items()]
+        statuses = [each["status"] for each in found]
+        return {
+            "status": next((s for s in ("DRIFTED", "UNKNOWN") if s in statuses), "IN_SYNC"),
+            "reason": "; ".join(each["reason"] for each in found if each["reason"]),
+            "resources": [resource for each in found for resource in each["resources"]],
+        }
+
+    def _result(self, name: str, detection: str, deadline: float) -> dict[str, Any]:
+        while True:
+            found = self._client.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
+            if found["DetectionStatus"] != "DETECTION_IN_PROGRESS":
+                break
+            if time.monotonic() > deadline:
+                return {"status": "UNKNOWN", "reason": f"{name}: the detection still runs", "resources": []}
+            self._sleep(1)
+        drifted = self._client.describe_stack_resource_drifts(
+            StackName=name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
+        )["StackResourceDrifts"]
         whole = found["DetectionStatus"] == "DETECTION_COMPLETE"
         status = str(found.get("StackDriftStatus") or "UNKNOWN")
+        reason = found.get("DetectionStatusReason", "")
         return {
             # Drift that was found counts even if not all could be looked at; "in sync" needs them all.
             "status": status if whole or drifted else "UNKNOWN",
-            "reason": found.get("DetectionStatusReason", ""),
+            "reason": f"{name}: {reason}" if reason else "",
             "resources": [
                 {
+                    "stack": name,
                     "logical_id": each["LogicalResourceId"],
                     "type": each["ResourceType"],
                     "status": each["StackResourceDriftStatus"],

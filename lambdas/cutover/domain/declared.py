@@ -140,6 +140,16 @@ def _encryption(bucket: Declared) -> str:
     return str(algorithms[0]) if algorithms else "none"
 
 
+def hosts(conditions: Iterable[Mapping[str, Any]]) -> str:
+    """The host names of a rule's conditions, in either of the two forms in which they are written.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html
+    """
+    named = [each for each in conditions if each.get("Field") == "host-header"]
+    found = [each.get("Values") or (each.get("HostHeaderConfig") or {}).get("Values") or [] for each in named]
+    return ", ".join(sorted({str(name) for names in found for name in names})) or "any"
+
+
 def number(value: object) -> str:
     """5, 5.0 and "5" are the same number."""
     return f"{float(str(value)):g}"
@@ -200,6 +210,13 @@ KINDS: Mapping[str, Kind] = {
             "port": number(d.properties["Port"]),
             "protocol": str(d.properties["Protocol"]),
             "TLS policy": str(d.properties.get("SslPolicy")),
+        },
+    ),
+    "AWS::ElasticLoadBalancingV2::ListenerRule": Kind(
+        _of("B7"),
+        lambda d, _: {
+            "priority": number(d.properties["Priority"]),
+            "hosts": hosts(d.properties["Conditions"]),
         },
     ),
     "AWS::ElasticLoadBalancingV2::TargetGroup": Kind(

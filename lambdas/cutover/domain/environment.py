@@ -1,4 +1,4 @@
-"""What the environment's stack tells about itself: its outputs, as every payload carries them."""
+"""What the environment's stacks tell about themselves: their outputs, as every payload carries them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ NUMBERS = frozenset(
         "redis_port",
         "containers_per_instance",
         "first_port",
+        "frontend_containers_per_instance",
+        "frontend_first_port",
     }
 )
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The two listeners and the two target groups, by ARN: all that it takes to move traffic."""
+    """The two listeners (or rules of them) and the two target groups, by ARN: all that it takes to move
+    traffic."""
 
     listener_arn: str
     test_listener_arn: str
@@ -44,7 +47,8 @@ class Targets:
 
 @dataclass(frozen=True)
 class Environment:
-    """The stack's outputs; ports and counts as numbers."""
+    """The stacks' outputs; ports and counts as numbers. What is the frontend's is called so; the rest is the
+    backend's, or both's."""
 
     listener_arn: str
     test_listener_arn: str
@@ -65,6 +69,17 @@ class Environment:
     files_bucket: str
     containers_per_instance: int
     first_port: int
+    frontend_rule_arn: str
+    frontend_test_rule_arn: str
+    frontend_blue_target_group_arn: str
+    frontend_green_target_group_arn: str
+    frontend_domain: str
+    frontend_blue_group: str
+    frontend_green_group: str
+    frontend_release_document: str
+    frontend_containers_per_instance: int
+    frontend_first_port: int
+    monitoring_group: str
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> Self:
@@ -74,7 +89,7 @@ class Environment:
         for field in fields(cls):
             value = table.get(field.name)
             if value is None:
-                raise MisconfiguredError(f"the environment's stack has no output for {field.name!r}")
+                raise MisconfiguredError(f"none of the environment's stacks has an output for {field.name!r}")
             try:
                 values[field.name] = int(value) if field.name in NUMBERS else str(value)
             except ValueError as error:
@@ -92,6 +107,26 @@ class Environment:
             self.blue_target_group_arn,
             self.green_target_group_arn,
         )
+
+    @property
+    def frontend_targets(self) -> Targets:
+        return Targets(
+            self.frontend_rule_arn,
+            self.frontend_test_rule_arn,
+            self.frontend_blue_target_group_arn,
+            self.frontend_green_target_group_arn,
+        )
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Every Auto Scaling group, by what it is for."""
+        return {
+            "blue": self.blue_group,
+            "green": self.green_group,
+            "frontend's blue": self.frontend_blue_group,
+            "frontend's green": self.frontend_green_group,
+            "monitoring": self.monitoring_group,
+        }
 
     def group(self, colour: Colour) -> str:
         """The Auto Scaling group of a colour."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -24,30 +24,34 @@ PHASES = (
     ("Verify", 45),
 )
 UNKNOWN = "unknown"
-SECURITY_GROUPS = "AWS::EC2::SecurityGroup"
 MOST_SHOWN = 60
 
 
-def _part(plan: Mapping[str, Any], key: str, *fields: str) -> dict[str, Any] | None:
-    part = plan.get(key)
-    return {field: part.get(field) for field in fields} if isinstance(part, Mapping) else None
+def inputs(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that matters for the execution, by the name under which a change of it is told.
 
-
-# Everything that matters for the execution, by the name under which a change of it is told.
-INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "environment": lambda plan: plan.get("environment"),
-    "version": lambda plan: plan.get("version"),
-    "template": lambda plan: plan.get("template"),
-    "changes": lambda plan: _part(plan, "change_set", "empty", "changes"),
-    "migrations": lambda plan: plan.get("migrations"),
-    # An image's tag is made from the deployment's id.
-    "image": lambda plan: _part(plan, "image", "digest", "repository"),
-    "source": lambda plan: plan.get("source"),
-    "weights": lambda plan: {"weights": plan.get("weights"), "idle_colour": plan.get("idle_colour")},
-    "live release": lambda plan: plan.get("live"),
-    "settings": lambda plan: plan.get("settings"),
-    "configuration": lambda plan: plan.get("configuration"),
-}
+    What depends on the moment stays out: times, costs, an image's scan (the gate judges it again, by what is
+    known then), an estimate of the migrations, how CloudFormation was asked.
+    """
+    weights = plan.get("weights") or {}
+    migrations = plan.get("migrations") or {}
+    image = plan.get("image") or {}
+    return {
+        "environment": plan.get("environment"),
+        "version": plan.get("version"),
+        **{f"template {name}": digest for name, digest in (plan.get("templates") or {}).items()},
+        "code": plan.get("code"),
+        **{f"changes {each['template']}": each["changes"] for each in plan.get("change_sets") or []},
+        "destructive permission": plan.get("allow_destructive"),
+        "migrations": {key: value for key, value in migrations.items() if key != "estimate"},
+        # An image's tag is made from the deployment's id.
+        "image": {"digest": image.get("digest"), "repository": image.get("repository")},
+        "source": plan.get("source"),
+        **{f"weights {service}": moved for service, moved in weights.items()},
+        "live release": plan.get("live"),
+        "settings": plan.get("settings"),
+        "configuration": plan.get("configuration"),
+    }
 
 
 def canonical(document: object) -> bytes:
@@ -59,7 +63,7 @@ def canonical(document: object) -> bytes:
 
 def fingerprint(plan: Mapping[str, Any]) -> str:
     """64 hex digits."""
-    return hashlib.sha256(canonical({name: read(plan) for name, read in INPUTS.items()})).hexdigest()
+    return hashlib.sha256(canonical(inputs(plan))).hexdigest()
 
 
 def sealed(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,13 +85,12 @@ class Difference:
 
 
 def differences(planned: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[Difference]:
-    """The inputs in which two plans differ, in the order of INPUTS. Empty exactly when their fingerprints
+    """The inputs in which two plans differ, in the order of `inputs`. Empty exactly when their fingerprints
     agree."""
-    found = []
-    for name, read in INPUTS.items():
-        before, after = read(planned), read(fresh)
-        if canonical(before) != canonical(after):
-            where, old, new = _innermost(before, after)
+    found, before, after = [], inputs(planned), inputs(fresh)
+    for name in dict.fromkeys((*before, *after)):
+        if name not in before or name not in after or canonical(before[name]) != canonical(after[name]):
+            where, old, new = _innermost(before.get(name), after.get(name))
             found.append(Difference(name, where, _short(old), _short(new)))
     return found
 
@@ -105,40 +108,29 @@ def _innermost(before: Any, after: Any) -> tuple[str, Any, Any]:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else canonical(value).decode()
+    text = _told(value)
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
 
 
-def kind_of(change: Mapping[str, Any]) -> str:
-    """create, change, replace, perhaps replace, or delete; CloudFormation's own word for anything else.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html
-    """
-    match change.get("action"), change.get("replacement"):
-        case "Add", _:
-            return "create"
-        case "Remove", _:
-            return "delete"
-        case "Modify", "True":
-            return "replace"
-        case "Modify", "Conditional":
-            return "perhaps replace"
-        case "Modify", _:
-            return "change"
-        case action, _:
-            return str(action).lower()
-
-
-def changes_of(change_set: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """A change set's changes in one order, each with its kind: CloudFormation promises none."""
-    changes = (change_set or {}).get("changes") or []
-    told = [{**change, "kind": kind_of(change)} for change in changes]
-    return sorted(told, key=lambda change: (str(change.get("logical_id")), str(change["kind"])))
-
-
-def security_group_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The logical ids of changes that touch who may come in or go out."""
-    return [str(c["logical_id"]) for c in changes if str(c.get("type", "")).startswith(SECURITY_GROUPS)]
+def _told(value: Any) -> str:
+    """A value as a person would say it."""
+    match value:
+        case {"logical_id": name}:
+            return f"{value.get('kind')} {name}"
+        case Mapping():
+            parts = [
+                f"{key} ({_told(inner)})" if isinstance(inner, Mapping) else f"{key} {_told(inner)}"
+                for key, inner in sorted(value.items())
+            ]
+            return ", ".join(parts) or "nothing"
+        case list():
+            return ", ".join(_told(inner) for inner in value) or "nothing"
+        case None:
+            return "nothing"
+        case str():
+            return value
+        case _:
+            return canonical(value).decode()
 
 
 def phases(past: Sequence[Mapping[int, float]] = ()) -> list[dict[str, Any]]:

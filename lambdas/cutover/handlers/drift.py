@@ -9,44 +9,46 @@ from typing import Any
 
 from cutover.adapters.aws import client
 from cutover.adapters.doors import SecurityGroupDoors
-from cutover.adapters.stacks import CloudFormationDrift, CloudFormationStacks
+from cutover.adapters.stacks import CloudFormationDrift, layers_of
+from cutover.domain.templates import read_templates
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.ports import Layer
 from cutover.steps.drift import look_for_drift
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variables(Common):
-    stack_name: str
+    templates: str
 
 
 @dataclass(frozen=True)
 class Wiring:
-    stacks: CloudFormationStacks
+    layers: tuple[Layer, ...]
     doors: SecurityGroupDoors
     detection: CloudFormationDrift
 
 
 @cache
 def wiring() -> Wiring:
-    variables = read_variables(Variables)
+    templates = read_templates(read_variables(Variables).templates)
     formation = client("cloudformation")
     return Wiring(
-        CloudFormationStacks(formation, variables.stack_name),
+        layers_of(formation, templates),
         SecurityGroupDoors(client("ec2")),
-        CloudFormationDrift(formation, variables.stack_name),
+        CloudFormationDrift(formation, [each.stack for each in templates]),
     )
 
 
 def look(_event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
-    return look_for_drift(stacks=wired.stacks, doors=wired.doors, restore=False, detection=wired.detection)
+    return look_for_drift(layers=wired.layers, doors=wired.doors, restore=False, detection=wired.detection)
 
 
 def restore(_event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
-    return look_for_drift(stacks=wired.stacks, doors=wired.doors, restore=True)
+    return look_for_drift(layers=wired.layers, doors=wired.doors, restore=True)
 
 
 ACTIONS = {"look": look, "restore": restore}

@@ -15,12 +15,15 @@ from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
-from cutover.adapters.plans import BucketPlans, StackTemplate
-from cutover.adapters.stacks import CloudFormationStacks
+from cutover.adapters.plans import BucketPlans, StackTemplates
+from cutover.adapters.stacks import layers_of
+from cutover.domain.prices import NO_PRICES, PriceTable
 from cutover.domain.records import Deployment
+from cutover.domain.templates import read_templates
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.ports import Layer
 from cutover.steps.plan import Declared, make_plan
 
 PRICES = Path(__file__).resolve().parent.parent / "prices"
@@ -29,10 +32,9 @@ PRICES = Path(__file__).resolve().parent.parent / "prices"
 @dataclass(frozen=True, kw_only=True)
 class Variables(Common):
     journal_table: str
-    stack_name: str
+    templates: str
     repository: str
     artifacts_bucket: str
-    template_url: str
     code_key: str
     layer_arn: str
 
@@ -42,8 +44,8 @@ class Wiring:
     declared: Declared
     journal: DynamoJournal
     balancer: ElasticLoadBalancer
-    stacks: CloudFormationStacks
-    templates: StackTemplate
+    layers: tuple[Layer, ...]
+    templates: StackTemplates
     registry: ElasticRegistry
     sources: BucketSources
     plans: BucketPlans
@@ -54,6 +56,7 @@ class Wiring:
 def wiring() -> Wiring:
     variables = read_variables(Variables)
     storage, formation = client("s3"), client("cloudformation")
+    templates = read_templates(variables.templates)
     return Wiring(
         Declared(
             code=variables.code_key,
@@ -62,8 +65,8 @@ def wiring() -> Wiring:
         ),
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticLoadBalancer(client("elbv2")),
-        CloudFormationStacks(formation, variables.stack_name),
-        StackTemplate(storage, formation, variables.template_url, variables.stack_name),
+        layers_of(formation, templates),
+        StackTemplates(storage, formation, templates),
         # A plan names the repository; the address is the release's business.
         ElasticRegistry(client("ecr"), variables.repository, variables.repository),
         BucketSources(storage, variables.artifacts_bucket),
@@ -72,13 +75,12 @@ def wiring() -> Wiring:
     )
 
 
-def price_table(region: str, directory: Path = PRICES) -> dict[str, Any]:
+def price_table(region: str, directory: Path = PRICES) -> PriceTable:
     """The region's prices; an empty table, which leaves everything unpriced, where nobody has made one."""
     path = directory / f"{region}.json"
     if not path.is_file():
-        return {}
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return table
+        return NO_PRICES
+    return PriceTable.read(json.loads(path.read_text(encoding="utf-8")))
 
 
 def plan(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,11 +88,11 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
     return make_plan(
         deployment,
         event.get("configuration") or {},
-        event.get("change_set"),
+        event["change_sets"],
         wired.declared,
         journal=wired.journal,
         balancer=wired.balancer,
-        stacks=wired.stacks,
+        layers=wired.layers,
         templates=wired.templates,
         registry=wired.registry,
         sources=wired.sources,

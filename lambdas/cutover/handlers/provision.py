@@ -1,4 +1,4 @@
-"""The provision function: the environment's change set, its execution, and what came of it."""
+"""The provision function: the change sets of the environment's stacks, their execution, what came of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from cutover.adapters.fleet import AutoScalingInstances
 from cutover.adapters.live import LiveResources
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import DataStores
-from cutover.adapters.stacks import CloudFormationStacks, Template
+from cutover.adapters.stacks import layers_of
 from cutover.domain.records import Deployment
+from cutover.domain.templates import read_templates
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
-from cutover.steps.execute_change_set import discard_change_set, execute_change_set, look_at_stack
-from cutover.steps.prepare_change_set import prepare_change_set
+from cutover.ports import Layer
+from cutover.steps.execute_change_sets import discard_change_sets, execute_change_sets
+from cutover.steps.prepare_change_sets import prepare_change_sets
 from cutover.steps.verify_resources import verify_resources
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variables(Common):
-    template_url: str
-    stack_name: str
+    templates: str
     service_role_arn: str
     code_bucket: str
     code_key: str
@@ -35,7 +36,7 @@ class Variables(Common):
 @dataclass(frozen=True)
 class Wiring:
     variables: Variables
-    stacks: CloudFormationStacks
+    layers: tuple[Layer, ...]
     balancer: ElasticLoadBalancer
     instances: AutoScalingInstances
     inventory: DataStores
@@ -50,10 +51,14 @@ def wiring() -> Wiring:
         "CodeKey": variables.code_key,
         "LayerArn": variables.layer_arn,
     }
-    template = Template(variables.template_url, variables.service_role_arn, code)
     return Wiring(
         variables,
-        CloudFormationStacks(client("cloudformation"), variables.stack_name, template),
+        layers_of(
+            client("cloudformation"),
+            read_templates(variables.templates),
+            service_role=variables.service_role_arn,
+            code=code,
+        ),
         ElasticLoadBalancer(client("elbv2")),
         AutoScalingInstances(client("autoscaling")),
         DataStores(client("docdb"), client("elasticache")),
@@ -63,37 +68,30 @@ def wiring() -> Wiring:
 
 def prepare(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
-    return prepare_change_set(
-        deployment, stacks=wired.stacks, change_sets=wired.stacks, balancer=wired.balancer
-    )
+    return prepare_change_sets(deployment, layers=wired.layers, balancer=wired.balancer)
 
 
 def execute(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
-    return execute_change_set(
+    return execute_change_sets(
         deployment,
-        stacks=wired.stacks,
-        change_sets=wired.stacks,
+        event["planned"],
+        layers=wired.layers,
         instances=wired.instances,
         balancer=wired.balancer,
     )
 
 
-def look(event: Mapping[str, Any]) -> dict[str, Any]:
-    wired, deployment = wiring(), Deployment.read(event["deployment"])
-    return look_at_stack(deployment, stacks=wired.stacks, change_sets=wired.stacks, instances=wired.instances)
-
-
 def discard(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
-    return discard_change_set(deployment, stacks=wired.stacks, change_sets=wired.stacks)
+    return discard_change_sets(deployment, layers=wired.layers)
 
 
 def verify(_event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return verify_resources(
         f"cutover-{wired.variables.cutover_environment}",
-        stacks=wired.stacks,
+        layers=wired.layers,
         balancer=wired.balancer,
         instances=wired.instances,
         inventory=wired.inventory,
@@ -105,7 +103,7 @@ ACTIONS = {
     "prepare": prepare,
     "prepared": prepare,
     "execute": execute,
-    "executed": look,
+    "executed": execute,
     "discard": discard,
     "verify": verify,
 }

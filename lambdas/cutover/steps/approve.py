@@ -37,7 +37,10 @@ def request_approval(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """Written under the deployment's lock. A second attempt has another token, which replaces the first."""
+    """Written under the deployment's lock. A second attempt has another token, which replaces the first.
+
+    `plan`: its sha256, location and console address, and what it may destroy (`allow_destructive`).
+    """
     require_lock(journal, deployment.lock)
     minutes = float((configuration.get("approval") or {})["expires_minutes"])
     now = clock.now()
@@ -74,8 +77,9 @@ def answer_approval(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """{deployment, status, by, at, reason}. The answer is written first, so that of two people only one has
-    answered; whoever gives the same answer again only sends it again, should it have been lost on the way.
+    """{deployment, status, by, at, reason, plan}; `plan` tells what it was an answer to, with what it may
+    destroy. The answer is written first, so that of two people only one has answered; whoever gives the same
+    answer again only sends it again, should it have been lost on the way.
 
     Raises NotWaitingError for a deployment that is not known, was not to be approved, has its answer, or has
     waited in vain; InvalidInputError for an answer without a person or a reason.
@@ -90,7 +94,7 @@ def answer_approval(
         given = {key: str(asked[key]) for key in given}
     else:
         _write(deployment, given, journal)
-    told = {"deployment": deployment, **given}
+    told = {"deployment": deployment, **given, "plan": asked["plan"]}
     try:
         if answer is Answer.APPROVED:
             tasks.succeed(str(asked["token"]), told)

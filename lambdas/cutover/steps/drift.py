@@ -6,30 +6,31 @@ told, because who narrowed or widened something inside may have had a reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cutover.domain.declared import Declared, Rule, ingress
 from cutover.domain.errors import StackFailedError
 from cutover.domain.gates import Persona, Subject
-from cutover.ports import Doors, DriftDetection, Stacks
+from cutover.ports import Doors, DriftDetection, Layer
+from cutover.steps.layers import declared_by
 
 SUBJECT = Subject("C5a", Persona.SECURITY)
 GATE = "Security groups are as the template declares them"
 
 
 def look_for_drift(
-    *, stacks: Stacks, doors: Doors, restore: bool, detection: DriftDetection | None = None
+    *, layers: Sequence[Layer], doors: Doors, restore: bool, detection: DriftDetection | None = None
 ) -> dict[str, Any]:
     """{status: none | drifted | restored, findings, cloudformation, gates}.
 
     `findings`: {group, rule, what: opened | unknown | missing, done: closed | left}. `restored` means that
     nothing is left of what was found. `detection` asks CloudFormation too; None leaves that out.
     """
-    declared = stacks.declared()
+    declared = declared_by(layers)
     wanted = ingress(declared)
     if not wanted:
-        raise StackFailedError("the environment's stack declares no security group; is it deployed?")
+        raise StackFailedError("the environment's stacks declare no security group; are they deployed?")
     names = _names(declared)
     live = doors.rules(sorted(wanted))
     findings = [

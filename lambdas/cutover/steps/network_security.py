@@ -51,9 +51,12 @@ def public_ports(environment: Environment) -> set[int]:
 def private_ports(environment: Environment) -> set[int]:
     """The containers, the data stores, the test listener (open to the probes only), and the monitoring
     tier."""
-    first = environment.first_port
+    containers = (
+        (environment.first_port, environment.containers_per_instance),
+        (environment.frontend_first_port, environment.frontend_containers_per_instance),
+    )
     return {
-        *range(first, first + environment.containers_per_instance),
+        *(port for first, count in containers for port in range(first, first + count)),
         environment.database_port,
         environment.redis_port,
         environment.test_listener_port,

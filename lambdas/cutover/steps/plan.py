@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from cutover.domain.changes import change_sets_of, security_group_changes
 from cutover.domain.colours import Colour, ColourPlan, Weights, plan_colours
 from cutover.domain.cost import compare, per_deployment
-from cutover.domain.environment import Environment
 from cutover.domain.errors import (
     ImageNotFoundError,
     MisconfiguredError,
@@ -17,22 +17,17 @@ from cutover.domain.errors import (
     PlanChangedError,
     PlanNotFoundError,
 )
-from cutover.domain.plan import (
-    changes_of,
-    differences,
-    fingerprint,
-    phases,
-    rollback_of,
-    sealed,
-    security_group_changes,
-)
+from cutover.domain.plan import differences, fingerprint, phases, rollback_of, sealed
+from cutover.domain.prices import PriceTable
 from cutover.domain.records import HISTORY, Deployment, Live, Status, deployment_key
 from cutover.domain.times import text
 from cutover.domain.window import WindowDecision, decide_window, read_hours
-from cutover.ports import Clock, Journal, LoadBalancer, Plans, Registry, Sources, Stack, Stacks, Templates
-from cutover.steps.prepare_change_set import FIRST_LIVE, outputs_of
+from cutover.ports import Clock, Journal, Layer, LoadBalancer, Plans, Registry, Sources, Templates
+from cutover.steps.layers import service_outputs
+from cutover.steps.live_weights import live_weights
 from cutover.steps.records import read_live
 from cutover.steps.release_source import declared_migrations, source_of
+from cutover.steps.scan import outlook
 
 # How far back expectations are looked for, and how many deployments they rest on.
 MOST_HISTORY, MOST_MEASURED = 25, 5
@@ -45,25 +40,25 @@ class Declared:
 
     code: str
     libraries: str
-    prices: Mapping[str, Any]
+    prices: PriceTable
 
 
 def make_plan(
     deployment: Deployment,
     configuration: Mapping[str, Any],
-    change_set: Mapping[str, Any] | None,
+    change_sets: Sequence[Mapping[str, Any]],
     declared: Declared,
     *,
     journal: Journal,
     balancer: LoadBalancer,
-    stacks: Stacks,
+    layers: Sequence[Layer],
     templates: Templates,
     registry: Registry,
     sources: Sources,
     plans: Plans,
     clock: Clock,
 ) -> dict[str, Any]:
-    """The plan, kept under its digest.
+    """The plan, kept under its digest. `change_sets` as `prepare_change_sets` answers them.
 
     Raises OutsideWindowError, ImageNotFoundError, SourceNotFoundError, MisconfiguredError for a listener
     whose traffic is split, so that nobody could say which colour is idle; and for a deployment that is bound
@@ -73,15 +68,12 @@ def make_plan(
     image = _image(deployment, registry)
     source = source_of(deployment, journal=journal, sources=sources)
     live = read_live(journal)
-    weights = _live_weights(stacks.stack(), balancer)
-    colours = _colours(weights, live)
-    wanted, template = templates.wanted()
-    changes = changes_of(change_set)
-    past = _past(journal)
-    expected = phases(past)
-    build_seconds = next(
-        (p["expected_seconds"] for p in expected if p["number"] == RELEASE_PHASE and p["measured_on"]), None
-    )
+    weights = live_weights(service_outputs(layers), balancer)
+    colours = _colours(weights["backend"], live)
+    wanted, running = templates.wanted(), templates.live()
+    bodies = {name: body for name, (body, _) in wanted.items()}
+    changes = change_sets_of(change_sets, bodies, running)
+    expected = phases(_past(journal))
     release = {"version": live.version, "image": live.image, "colour": live.colour.value} if live else None
     now = colours.live.value if colours.live else colours.idle.other.value
     plan = sealed(
@@ -96,26 +88,28 @@ def make_plan(
             "live_version": live.version if live else None,
             "idle_colour": colours.idle.value,
             "colours": colours.reason,
-            "weights": {"now": _table(weights), "after": _table(Weights.all_on(colours.idle))},
+            "weights": _moves(weights, colours.idle),
             "image": image,
             "source": source,
             "settings": dict(deployment.settings or {}),
+            "allow_destructive": sorted(deployment.allow_destructive),
             "configuration": dict(configuration),
-            "template": {"sha256": template, "code": declared.code, "libraries": declared.libraries},
-            "change_set": {**change_set, "changes": changes} if change_set else None,
+            "templates": {name: digest for name, (_, digest) in wanted.items()},
+            "code": {"functions": declared.code, "libraries": declared.libraries},
+            "change_sets": changes,
             "security_groups": security_group_changes(changes),
             "migrations": declared_migrations(source["key"], sources=sources),
             "cost": {
-                **compare(wanted, templates.live(), declared.prices),
+                **compare(bodies, running, declared.prices),
                 "per_deployment": per_deployment(
-                    deployment.source is not None, build_seconds, declared.prices
+                    deployment.source is not None, _build_seconds(expected), declared.prices
                 ),
             },
             "phases": expected,
             "rollback": rollback_of(release, (now, colours.idle.value)),
         }
     )
-    plan["location"] = plans.location(plan["sha256"])
+    plan |= {"location": plans.location(plan["sha256"]), "console": plans.console(plan["sha256"])}
     if deployment.plan:
         _require(deployment, plan, plans)
     plans.keep(plan["sha256"], plan)
@@ -152,6 +146,13 @@ def _past(journal: Journal) -> Sequence[Mapping[int, float]]:
     return found
 
 
+def _build_seconds(expected: Sequence[Mapping[str, Any]]) -> float | None:
+    """How long a build takes is not measured by itself: the release phase, which it is most of."""
+    return next(
+        (p["expected_seconds"] for p in expected if p["number"] == RELEASE_PHASE and p["measured_on"]), None
+    )
+
+
 def _seconds(phase: Mapping[str, Any]) -> float:
     began, ended = (datetime.fromisoformat(str(phase[key])) for key in ("started", "finished"))
     return (ended - began).total_seconds()
@@ -184,14 +185,12 @@ def _image(deployment: Deployment, registry: Registry) -> dict[str, Any]:
             f"image: the repository {registry.name} holds no {deployment.image}; "
             "give a digest that was built before, or a source to build"
         )
-    return {"digest": deployment.image, "tag": deployment.id, "repository": registry.uri}
-
-
-def _live_weights(stack: Stack | None, balancer: LoadBalancer) -> Weights:
-    if stack is None or not stack.outputs:
-        return FIRST_LIVE
-    environment = Environment.read(outputs_of(stack))
-    return balancer.weights(environment.listener_arn, environment.targets)
+    return {
+        "digest": deployment.image,
+        "tag": deployment.id,
+        "repository": registry.uri,
+        "scan": outlook(deployment.image, registry),
+    }
 
 
 def _colours(weights: Weights, live: Live | None) -> ColourPlan:
@@ -202,6 +201,15 @@ def _colours(weights: Weights, live: Live | None) -> ColourPlan:
             "give all weight to the good one, and deploy again"
         )
     return colours
+
+
+def _moves(weights: Mapping[str, Weights], idle: Colour) -> dict[str, Any]:
+    """Where requests go now and after the deployment, by the service. The frontend's stay where they are:
+    a deployment releases the backend."""
+    after = {"backend": Weights.all_on(idle), "frontend": weights["frontend"]}
+    return {
+        service: {"now": _table(weights[service]), "after": _table(then)} for service, then in after.items()
+    }
 
 
 def _table(weights: Weights) -> dict[str, int]:

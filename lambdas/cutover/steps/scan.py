@@ -7,6 +7,7 @@ that nobody looked into. An image that is promoted by its digest is judged like 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +65,33 @@ def judge(scan: ImageScan | None) -> Gate:
     return SUBJECT.judge(NAME, passed, found=found, wanted=WANTED)
 
 
+def outlook(image: str | None, registry: Registry) -> dict[str, Any]:
+    """What a plan can say of the scan before the gate judges: {blocks, verdict, found, counts, findings,
+    left_out}. `blocks` is None for an image that is not built yet; `findings` are the worst ones, of which
+    `left_out` are not told."""
+    if image is None:
+        found = "unknown until the image is built: the registry scans it when it is pushed"
+        return {
+            "blocks": None,
+            "verdict": None,
+            "found": found,
+            "counts": {},
+            "findings": [],
+            "left_out": 0,
+        }
+    scan = registry.scan(image)
+    gate = judge(scan)
+    findings = _worst_first(scan.findings if scan else ())
+    return {
+        "blocks": gate.verdict is not Verdict.PASS,
+        "verdict": gate.verdict.value,
+        "found": gate.found,
+        "counts": {each: count for each in SEVERITIES if scan and (count := _count(each, scan))},
+        "findings": [asdict(finding) for finding in findings[:MOST_TOLD]],
+        "left_out": max(0, len(findings) - MOST_TOLD),
+    }
+
+
 def _count(severity: str, scan: ImageScan) -> int:
     """The registry's own count or what it lists, whichever is more."""
     listed = sum(finding.severity == severity for finding in scan.findings)
@@ -71,11 +99,15 @@ def _count(severity: str, scan: ImageScan) -> int:
 
 
 def _listed(findings: Iterable[Finding]) -> str:
-    worst = sorted(findings, key=lambda each: (SEVERITIES.index(each.severity), each.package, each.id))
+    worst = _worst_first(findings)
     told = [_told(finding) for finding in worst[:MOST_TOLD]]
     if len(worst) > MOST_TOLD:
         told.append(f"and {len(worst) - MOST_TOLD} more")
     return "; ".join(told)
+
+
+def _worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda each: (SEVERITIES.index(each.severity), each.package, each.id))
 
 
 def _told(finding: Finding) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cutover.domain.declared import KINDS, Declared, wanted
-from cutover.domain.environment import Environment
-from cutover.domain.errors import CutoverError, StackFailedError
+from cutover.domain.environment import Targets
+from cutover.domain.errors import CutoverError
 from cutover.domain.gates import Gate, Persona, Subject
-from cutover.ports import Instances, Inventory, LiveResources, LoadBalancer, Stacks
-from cutover.steps.prepare_change_set import outputs_of
+from cutover.ports import Instances, Inventory, Layer, LiveResources, LoadBalancer
+from cutover.steps.layers import declared_by, environment_of
 
 SUBJECT = Subject("C1", Persona.RELIABILITY)
 AVAILABLE = "available"
@@ -21,7 +21,7 @@ EVERY_KIND = "Every kind of resource of section B is declared"
 def verify_resources(
     name: str,
     *,
-    stacks: Stacks,
+    layers: Sequence[Layer],
     balancer: LoadBalancer,
     instances: Instances,
     inventory: Inventory,
@@ -31,40 +31,50 @@ def verify_resources(
 
     What can't be read is Inconclusive, and closes the phase as a failure would.
     """
-    stack = stacks.stack()
-    if stack is None:
-        raise StackFailedError("the environment's stack is gone")
-    environment = Environment.read(outputs_of(stack))
-    listeners = (("listener", environment.listener_arn), ("test listener", environment.test_listener_arn))
+    environment = environment_of(layers)
+    backend, frontend = environment.targets, environment.frontend_targets
+    forks = (
+        ("listener", backend.listener_arn, backend),
+        ("test listener", backend.test_listener_arn, backend),
+        ("frontend's rule", frontend.listener_arn, frontend),
+        ("frontend's test rule", frontend.test_listener_arn, frontend),
+    )
     gates = [
-        _reading("Every resource of the stack is complete", "all complete", lambda: _resources(stacks)),
+        *(
+            _reading(
+                f"Every resource of the {layer.template.name} stack is complete",
+                "all complete",
+                lambda layer=layer: _resources(layer),  # type: ignore[misc]
+            )
+            for layer in layers
+        ),
         *(
             _reading(
                 f"The {what} forwards to both colours",
                 "blue and green, all weight on one",
-                lambda arn=arn: _listener(arn, environment, balancer),  # type: ignore[misc]
+                lambda arn=arn, targets=targets: _fork(arn, targets, balancer),  # type: ignore[misc]
             )
-            for what, arn in listeners
+            for what, arn, targets in forks
         ),
         *(
             _reading(
-                f"The {colour} group has its instances",
+                f"The {what} group has its instances",
                 "as many in service as desired, at least 1",
                 lambda group=group: _group(group, instances),  # type: ignore[misc]
             )
-            for colour, group in (("blue", environment.blue_group), ("green", environment.green_group))
+            for what, group in environment.groups.items()
         ),
         _reading("The database is available", AVAILABLE, lambda: _state(inventory.database(name))),
         _reading("The cache is available", AVAILABLE, lambda: _state(inventory.cache(name))),
-        *_table(stacks, resources),
+        *_table(layers, resources),
     ]
     return {"environment": environment.as_json(), "gates": [gate.as_json() for gate in gates]}
 
 
-def _table(stacks: Stacks, resources: LiveResources) -> list[Gate]:
-    """One gate for each resource of section B: what the deployed template declares against the live API."""
+def _table(layers: Sequence[Layer], resources: LiveResources) -> list[Gate]:
+    """One gate for each resource of section B: what the deployed templates declare against the live API."""
     try:
-        declared = stacks.declared()
+        declared = declared_by(layers)
     except CutoverError as error:
         return [SUBJECT.inconclusive(EVERY_KIND, found=f"it can't be read: {error}", wanted="all of them")]
     there = {each.type for each in declared}
@@ -110,15 +120,15 @@ def _reading(name: str, wanted: str, look: Callable[[], Finding]) -> Gate:
     return SUBJECT.judge(name, passed, found=found, wanted=wanted, samples=samples)
 
 
-def _resources(stacks: Stacks) -> Finding:
-    resources = stacks.resources()
+def _resources(layer: Layer) -> Finding:
+    resources = layer.stacks.resources()
     open_ends = [r for r in resources if not r.status.endswith("_COMPLETE") or r.status.startswith("DELETE")]
     shown = ", ".join(f"{r.logical_id} {r.status}" for r in open_ends[:5])
     return not open_ends, shown or f"{len(resources)} complete", len(resources)
 
 
-def _listener(arn: str, environment: Environment, balancer: LoadBalancer) -> Finding:
-    weights = balancer.weights(arn, environment.targets)
+def _fork(arn: str, targets: Targets, balancer: LoadBalancer) -> Finding:
+    weights = balancer.weights(arn, targets)
     return weights.only is not None, str(weights), 1
 
 

@@ -1,0 +1,30 @@
+"""The kinds of values that several tables of a configuration have, and what every table has in common."""
+
+from ipaddress import IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
+
+
+def _network(value: str) -> str:
+    try:
+        IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"is not an IPv4 network ({error}); write one like 10.1.0.0/16") from None
+    return value
+
+
+Cidr = Annotated[str, AfterValidator(_network)]
+Cidrs = Annotated[tuple[Cidr, ...], Strict(False)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+# Policies that offer TLS 1.3 (requirement B7); the first also serves clients that stopped at TLS 1.2.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
+TlsPolicy = Literal["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]
+DomainName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are refused, values are never coerced, nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
