@@ -19,7 +19,7 @@ def arm(draw: random.Random, *, slower: float = 1.0, errors: float = 0.0, answer
     return made
 
 
-def blocks(count: int = 30, answers: int = 150, **new: float) -> list[Block]:
+def blocks(count: int = 60, answers: int = 200, **new: float) -> list[Block]:
     draw = random.Random(7)
     return [Block(arm(draw, answers=answers, **new), arm(draw, answers=answers)) for _ in range(count)]
 
@@ -57,7 +57,7 @@ def test_a_better_release_is_no_worse() -> None:
     assert (judgement.latency.worse, judgement.latency.p) == (False, 1.0)
 
 
-@pytest.mark.parametrize(("count", "answers"), [(19, 200), (30, 90), (0, 0)])
+@pytest.mark.parametrize(("count", "answers"), [(59, 250), (70, 150), (0, 0)])
 def test_with_too_few_blocks_or_answers_nothing_is_said(count: int, answers: int) -> None:
     judgement = judge(blocks(count, answers))
 
@@ -68,7 +68,7 @@ def test_with_too_few_blocks_or_answers_nothing_is_said(count: int, answers: int
 def test_a_block_in_which_one_of_them_did_not_answer_says_nothing() -> None:
     silent = [Block(Arm(), block.old) for block in blocks(5)]
 
-    assert judge([*blocks(), *silent]).blocks == 30
+    assert judge([*blocks(), *silent]).blocks == 60
 
 
 def test_a_difference_that_does_not_matter_is_not_called_however_sure_it_is() -> None:
@@ -81,7 +81,7 @@ def test_a_difference_that_does_not_matter_is_not_called_however_sure_it_is() ->
 
 def test_one_block_with_a_pause_is_no_evidence() -> None:
     paused = blocks()
-    for _ in range(400):
+    for _ in range(800):
         paused[3].new.latency.add(2.0)
     judgement = judge(paused)
 
