@@ -44,6 +44,13 @@ IN_ENVIRONMENT = {
         "DATABASE_PORT",
         "DATABASE_NAME",
     },
+    "rotation": {
+        "ADMIN_SECRET",
+        "APPLICATION_SECRET",
+        "DATABASE_ENDPOINT",
+        "DATABASE_PORT",
+        "DATABASE_NAME",
+    },
     "probe": {"SMOKE_SECRET", "LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
     "load": {"LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
 }
