@@ -78,6 +78,7 @@ RIGHTS = {
         "elasticache:DescribeReplicationGroups",
     },
     "plan": {
+        "lambda:InvokeFunction",
         "dynamodb:GetItem",
         "dynamodb:Query",
         "cloudformation:DescribeStacks",

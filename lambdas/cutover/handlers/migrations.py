@@ -57,6 +57,23 @@ class Engine:
             *(str(migration["name"]) for migration in planned["migrations"]),
         ]
 
+    def plan(self) -> Mapping[str, Any]:
+        planned = migrations.plan(self._release, self._store)
+        actions = [
+            {
+                "phase": action["phase"],
+                "name": action["what"],
+                "what": action["reason"],
+                "risk": action["risk"],
+            }
+            for action in planned["actions"]
+        ]
+        scripts = [
+            {"phase": script["kind"], "name": script["name"], "what": script["summary"]}
+            for script in planned["migrations"]
+        ]
+        return {"steps": [*actions, *scripts], "refused": list(planned["refused"])}
+
     def _remaining(self) -> float:
         return self._until - self._clock.monotonic()
 
