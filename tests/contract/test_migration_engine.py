@@ -342,3 +342,17 @@ def test_a_transformation_reads_again_what_the_application_changed_meanwhile(
     migrated.run(released(tmp_path, {"0001_a.py": script("expand", *lines)}))
     assert users.find_one({"_id": 3}) == {"_id": 3, "name": "second", "initial": "s"}
     assert users.find_one({"_id": "told"}) == {"_id": "told", "initial": "-"}
+
+
+def test_undo_puts_back_an_index_that_could_not_be_declared(migrated: Site, tmp_path: Path) -> None:
+    """What a database held before Cutover came is not bound by DocumentDB's limits."""
+    users = migrated.database["users"]
+    users.insert_one({"_id": 1, "email": "a"})
+    users.create_index([("email", 1)], name="email", partialFilterExpression={"kind": {"$in": ["a", "b"]}})
+    before = users.index_information()
+    wanted = {"users": [{"name": "email", "keys": [["email", 1]], "rebuild": True}]}
+    release = released(tmp_path, {"indexes.json": wanted})
+    migrated.run(release)
+    assert users.index_information() != before
+    migrated.undo(release)
+    assert users.index_information() == before

@@ -13,14 +13,12 @@ from cutover.domain.errors import InvalidInputError, MisconfiguredError
 from cutover.domain.failure import read_failure
 from cutover.domain.gates import Persona, Subject, Verdict, closed, sentence
 from cutover.domain.health import Target, health_of, instances_of
-from cutover.domain.indexes import Index, difference, read_indexes
+from cutover.domain.indexes import read_indexes
 from cutover.domain.lock import Claim, LockRecord, decide_claim
 from cutover.domain.passwords import hash_password
 from tests.contract.fakes import OUTPUTS
 
 SUBJECT = Subject("C1", Persona.RELIABILITY)
-EMAIL = Index("users", (("email", 1),), unique=True, name="email_unique")
-NEWEST = Index("evaluations", (("user_id", 1), ("created_at", -1)), name="user_newest")
 
 
 def test_the_colour_without_weight_is_idle() -> None:
@@ -83,27 +81,6 @@ def test_a_lock_is_taken_kept_refused_or_taken_over(
     lock: LockRecord | None, runs: bool, claim: Claim
 ) -> None:
     assert decide_claim(lock, "me", runs).claim is claim
-
-
-def test_indexes_are_told_by_collection_and_keys_never_by_name() -> None:
-    renamed = Index("users", (("email", 1),), unique=True, name="email_1")
-    assert difference([EMAIL], [renamed]).present == (EMAIL,)
-
-
-def test_the_order_of_keys_and_their_directions_make_another_index() -> None:
-    turned = Index("evaluations", (("created_at", -1), ("user_id", 1)))
-    upwards = Index("evaluations", (("user_id", 1), ("created_at", 1)))
-    found = difference([NEWEST], [turned, upwards])
-    assert (found.missing, set(found.extra)) == ((NEWEST,), {turned, upwards})
-
-
-def test_the_same_keys_with_another_uniqueness_conflict() -> None:
-    found = difference([EMAIL], [Index("users", (("email", 1),))])
-    assert (found.conflicting, found.missing, found.present) == ((EMAIL,), (), ())
-
-
-def test_mongodbs_own_index_on_the_id_is_no_surplus() -> None:
-    assert difference([], [Index("users", (("_id", 1),))]).extra == ()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from cutover.adapters.mongo import NAMESPACE_NOT_FOUND, mongo_errors
 from cutover.adapters.schema_catalogue import builds
 from cutover.adapters.schema_state import State, entry_of
 from cutover.domain.errors import CutoverError, LockLostError, MigrationFailedError
-from cutover.domain.indexes import Index, read_indexes
+from cutover.domain.indexes import Index, index_of
 from cutover.domain.migrations import Migration
 from cutover.domain.migrations import State as MigrationState
 from cutover.domain.schema import Action, Do, Validator
@@ -144,7 +144,8 @@ class SchemaSession:
         with mongo_errors():
             if change.action in (Do.CREATE, Do.REBUILD):
                 self._drop(change.collection, change.name)
-            for index in read_indexes({change.collection: change.before.get("indexes", [])}):
+            for entry in change.before.get("indexes", []):
+                index = index_of(change.collection, entry)
                 if change.action == Do.EXPIRE:
                     self._expire(index)
                 else:

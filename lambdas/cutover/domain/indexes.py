@@ -1,9 +1,9 @@
-"""Indexes: how a release declares them, and which are wanted and which are there (requirement C2c)."""
+"""Indexes, and how a release declares them (requirement C2c)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,28 +66,6 @@ class Drop:
     name: str
 
 
-@dataclass(frozen=True)
-class Difference:
-    """`conflicting` have the wanted keys but other options: nothing is dropped to mend that."""
-
-    missing: tuple[Index, ...]
-    present: tuple[Index, ...]
-    conflicting: tuple[Index, ...]
-    extra: tuple[Index, ...]
-
-
-def difference(wanted: Iterable[Index], present: Iterable[Index]) -> Difference:
-    """An index is told by its collection and its keys in their order, never by its name."""
-    there = {(index.collection, index.keys): index for index in present}
-    asked = {(index.collection, index.keys): index for index in wanted}
-    return Difference(
-        missing=tuple(index for key, index in asked.items() if key not in there),
-        present=tuple(index for key, index in asked.items() if there.get(key) == index),
-        conflicting=tuple(i for key, i in asked.items() if key in there and there[key] != i),
-        extra=tuple(i for key, i in there.items() if key not in asked and i.keys != (("_id", 1),)),
-    )
-
-
 def canonical(value: object) -> str:
     """JSON in one way only, so that equal filters are equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
@@ -128,17 +106,21 @@ def _read_entry(collection: str, entry: Mapping[str, Any]) -> Index | Drop:
     keys = tuple((str(path), direction) for path, direction in entry["keys"])
     if not keys or any(direction not in (1, -1) for _, direction in keys):
         raise ValueError(keys)
-    expiry = entry.get("expire_after_seconds")
-    if expiry is not None and len(keys) > 1:
+    if entry.get("expire_after_seconds") is not None and len(keys) > 1:
         raise MisconfiguredError(
             f"indexes: {collection}.{name}: only an index of one field can expire documents"
         )
-    partial = entry.get("partial")
+    return index_of(collection, entry)
+
+
+def index_of(collection: str, entry: Mapping[str, Any]) -> Index:
+    """From `Index.as_json`: one that is or was there, whoever could have it."""
+    expiry, partial = entry.get("expire_after_seconds"), entry.get("partial")
     return Index(
         collection,
-        keys,
+        tuple((str(path), int(direction)) for path, direction in entry["keys"]),
         bool(entry.get("unique", False)),
-        name,
+        str(entry["name"]),
         bool(entry.get("sparse", False)),
         None if expiry is None else int(expiry),
         None if partial is None else canonical(partial),

@@ -74,15 +74,3 @@ def _types(told: str | list[str]) -> set[str]:
 
 def _said(told: object) -> str:
     return " or ".join(map(str, told)) if isinstance(told, list) else str(told)
-
-
-def field_types(schema: Json, where: str = "") -> dict[str, set[str]]:
-    """{path: the BSON types that a schema lets it have}, for the paths whose type it states."""
-    found: dict[str, set[str]] = {}
-    for name, each in (schema.get("properties") or {}).items():
-        path = _join(where, name)
-        told = each.get("bsonType", each.get("type"))
-        if told:
-            found[path] = _types(told)
-        found |= field_types(each, path)
-    return found

@@ -111,17 +111,18 @@ class _Run:
                     session.complete(self.release.queries_text)
             except _OutOfTime as pause:
                 free = False  # it stays this deployment's until its lease ends
-                return self._running(pause, self._work().steps)
+                return self._running(pause, self._work(begun=True).steps)
             finally:
                 session.close(free=free)
             return self._done(changed)
         return self._done(self._changed(self.store.ledger()))
 
-    def _work(self) -> Work:
+    def _work(self, *, begun: bool = False) -> Work:
         work = look_at(self.release, self.store, self.store.ledger(), self.phase, self.watched)
         if work.refused:
             count = "" if len(work.refused) == 1 else f"{len(work.refused)} reasons: "
-            raise MigrationRefusedError(f"nothing was changed; {count}{'; '.join(work.refused)}")
+            before = "what was done before stays" if begun else "nothing was changed"
+            raise MigrationRefusedError(f"{before}; {count}{'; '.join(work.refused)}")
         return work
 
     def _claim(self) -> Session:
@@ -135,8 +136,8 @@ class _Run:
             self.clock.sleep(ASK_AGAIN_SECONDS)
 
     def _do(self, work: Work, session: Session) -> None:
-        """Expand: the schema first, so that back-fills find their indexes. Contract: the data first, so that
-        tighter validators find it ready."""
+        """Expand: the schema first, so that back-fills find their indexes. Contract: the data first, while
+        the indexes that it may want are still there."""
         if work.migrations.waiting:
             session.wait(work.migrations.waiting, self.deployment)
         if self.phase is Phase.EXPAND:
@@ -184,7 +185,7 @@ class _Run:
                     raise _OutOfTime(str(action), share=share)
                 if action.do is Do.REBUILD:
                     break
-            work = self._work()
+            work = self._work(begun=True)
             actions, present = work.actions, work.present
 
     def _change(self, action: Action, present: Present) -> Changed:
