@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pymongo
@@ -105,30 +104,6 @@ def source_with(product, folder, **migrations):
 def phase_2(record):
     (found,) = [phase for phase in record["phases"] if phase["number"] == 2]
     return {gate["name"]: gate for gate in found["gates"]}
-
-
-def test_a_rotation_of_the_applications_account_cuts_nobody_off(product, database):
-    secrets, name = product.root("secretsmanager"), "cutover-sandbox/database-application"
-    before = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
-    secrets.rotate_secret(SecretId=name)
-    deadline = time.monotonic() + 60
-    while "LastRotatedDate" not in secrets.describe_secret(SecretId=name):
-        assert time.monotonic() < deadline, "the rotation did not end"
-        time.sleep(0.5)
-    after = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
-    assert (before["username"], after["username"]) == ("app_user", "app_user_clone")
-    for user in (before, after):
-        client = pymongo.MongoClient(
-            *database.client.address,
-            username=user["username"],
-            password=user["password"],
-            authSource=database.name,
-            tls=True,
-            tlsCAFile=str(product.settings.pki / "ca.pem"),
-            directConnection=True,
-        )
-        assert client[database.name].models.find_one() is not None
-        client.close()
 
 
 def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone(product, database, tmp_path):
