@@ -35,6 +35,12 @@ def lock(environment: Environment) -> dict[str, Any] | None:
     return item if item and item.get("holder") else None
 
 
+def frozen(environment: Environment) -> dict[str, Any] | None:
+    """Who has frozen the environment, since when and why; None while it is not."""
+    item = _item(environment, "FREEZE", "FREEZE")
+    return item if item and item.get("frozen") else None
+
+
 def deployment(environment: Environment, identifier: str) -> dict[str, Any] | None:
     """One deployment's record."""
     return _item(environment, f"DEPLOYMENT#{identifier}", "RECORD")

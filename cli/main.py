@@ -11,6 +11,8 @@ from rich.console import Console
 from cli.commands.approve import approve, reject
 from cli.commands.deploy import deploy
 from cli.commands.drift import drift
+from cli.commands.freeze import freeze, unfreeze
+from cli.commands.history import history
 from cli.commands.plan import plan
 from cli.commands.rollback import rollback
 from cli.commands.status import status
@@ -34,7 +36,7 @@ def cutover() -> None:
     """
 
 
-for _command in (plan, deploy, approve, reject, status, watch, drift, rollback):
+for _command in (plan, deploy, approve, reject, status, watch, drift, rollback, history, freeze, unfreeze):
     cutover.add_command(_command)
 
 

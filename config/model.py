@@ -85,6 +85,10 @@ class Alarms(Table):
     memory_percent: Percent = 95
     memory_minutes: Minutes = 3
     health_failures: Minutes = 3
+    # On our own metrics, in periods of 10 s in a row, with the limits above; a period with fewer requests
+    # says nothing.
+    fast_periods: Annotated[int, Field(ge=1, le=30)] = 3
+    fast_requests: PositiveInt = 10
 
 
 class Watch(Table):

@@ -16,6 +16,8 @@ TemplateName = Literal["network", "data", "service", "monitoring"]
 TEMPLATES: tuple[TemplateName, ...] = get_args(TemplateName)
 AlarmKind = Literal["errors", "latency", "cpu", "memory", "health"]
 ALARM_KINDS: tuple[AlarmKind, ...] = get_args(AlarmKind)
+FastAlarmKind = Literal["fast-errors", "fast-latency", "fast-silence"]
+FAST_ALARM_KINDS: tuple[FastAlarmKind, ...] = get_args(FastAlarmKind)
 CONTROL_FUNCTIONS = (
     "journal",
     "provision",
@@ -117,6 +119,14 @@ class Names:
         return self.arn("states", f"execution:{self.state_machine}:*")
 
     @property
+    def rollback_machine_arn(self) -> str:
+        return self.arn("states", f"stateMachine:{self.named('rollback')}")
+
+    @property
+    def rollback_executions_arn(self) -> str:
+        return self.arn("states", f"execution:{self.named('rollback')}:*")
+
+    @property
     def contraction_executions_arn(self) -> str:
         return self.arn("states", f"execution:{self.named('contract')}:*")
 
@@ -162,7 +172,7 @@ class Names:
         # A target group's name has 32 characters, and an environment's may have 15 of them.
         return self.named(colour if service == "backend" else f"ui-{colour}")
 
-    def alarm(self, colour: Colour, kind: AlarmKind) -> str:
+    def alarm(self, colour: Colour, kind: AlarmKind | FastAlarmKind) -> str:
         return self.named(f"backend-{colour}-{kind}")
 
     def secret(self, name: str) -> str:

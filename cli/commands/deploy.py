@@ -23,6 +23,7 @@ _REFUSALS = {
     "ApprovalExpiredError",
     "ApprovalRejectedError",
     "DestructiveChangeError",
+    "FrozenError",
     "LockHeldError",
     "OutsideWindowError",
     "PlanChangedError",

@@ -1,39 +1,94 @@
-"""`cutover rollback`: the previous version, back in seconds."""
+"""`cutover rollback`: the previous version back in seconds, or any former one by its image in minutes."""
 
 from __future__ import annotations
 
 import getpass
+import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cli.errors import ExitCode, UserError
+from cli.execution import Ended, describe_end, new_deployment_id
 from cli.functions import invoke
-from cli.output import json_option, out, print_json
+from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
+
+POLL_SECONDS = 1.0
+#: The four steps have 210 s together; the machine gives up after 420.
+LONGEST_SECONDS = 450.0
+#: Errors that mean no more than a refusal: nothing was touched.
+REFUSALS = ("NothingToRollBackError", "ImageNotFoundError", "LockHeldError")
 
 
 @click.command()
 @click.argument("environment_name", metavar="ENVIRONMENT")
 @click.option("--reason", required=True, help="Why; it is recorded and told to everybody.")
+@click.option("--to", metavar="DEPLOYMENT", help="Bring this deployment's release back by its image.")
 @click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
-def rollback(environment_name: str, reason: str, config_dir: Path | None, as_json: bool) -> None:
-    """Send ENVIRONMENT's traffic back to the previous version, which still runs."""
+def rollback(
+    environment_name: str, reason: str, to: str | None, config_dir: Path | None, as_json: bool
+) -> None:
+    """Send ENVIRONMENT's traffic back to the previous version, which still runs.
+
+    With --to, any former release comes back: at once if it stands on the other colour, else by its image in
+    four steps (traffic blocked or moved, image redeployed, health, traffic restored) within four minutes.
+    """
     environment = Environment.named(environment_name, config_dir)
     with aws_errors_explained(environment):
-        event = {
-            "source": "manual",
-            "environment": environment.name,
-            "reason": reason,
-            "by": getpass.getuser(),
-        }
-        document = invoke(environment, environment.rollback_function, event)
+        if to is not None:
+            document = _redeploy(environment, reason, to)
+        else:
+            document = invoke(environment, environment.rollback_function, _event(environment, reason))
     if as_json:
         print_json(document)
     elif document["action"] == "rolled_back":
-        out.print(f"[bold green]rolled back[/] {environment.name}: {document['cause']}; {document['reason']}")
+        _show(environment, document)
     if document["action"] != "rolled_back":
         if as_json:
             raise SystemExit(ExitCode.REFUSED)
         raise UserError(f"not rolled back: {document['reason']}", ExitCode.REFUSED)
+
+
+def _event(environment: Environment, reason: str) -> dict[str, str]:
+    by = getpass.getuser()
+    return {"source": "manual", "environment": environment.name, "reason": reason, "by": by}
+
+
+def _redeploy(environment: Environment, reason: str, to: str) -> dict[str, Any]:
+    wish = {"environment": environment.name, "reason": reason, "by": getpass.getuser(), "to": to}
+    answer = environment.states.start_execution(
+        stateMachineArn=environment.rollback_machine_arn,
+        name=new_deployment_id("rollback", datetime.now(UTC)),
+        input=json.dumps(wish),
+    )
+    ended = _end_of(environment, answer["executionArn"])
+    if ended.status != "SUCCEEDED":
+        code = ExitCode.REFUSED if ended.error in REFUSALS else ExitCode.FAILED
+        raise UserError(f"not rolled back: {ended.cause or ended.error or ended.status}", code)
+    document: dict[str, Any] = ended.output
+    return document
+
+
+def _end_of(environment: Environment, execution_arn: str) -> Ended:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while (ended := describe_end(environment, execution_arn)) is None:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{execution_arn} has not ended after {LONGEST_SECONDS:.0f} s; it goes on by itself, "
+                f"`cutover history {environment.name}` shows its end"
+            )
+        time.sleep(POLL_SECONDS)
+    return ended
+
+
+def _show(environment: Environment, document: dict[str, Any]) -> None:
+    why = "; ".join(str(document[name]) for name in ("cause", "reason") if document.get(name))
+    out.print(f"[bold green]rolled back[/] {environment.name}: {why}")
+    for step in document.get("steps") or []:
+        budget = f"of {step['budget_seconds']} s"
+        out.print(f"  {step['name']:<28} {seconds(float(step['seconds'])):>8} {budget}")

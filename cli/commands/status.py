@@ -38,6 +38,7 @@ def snapshot(environment: Environment, most: int) -> dict[str, Any]:
         "live": live,
         "traffic": traffic(environment, live) if live else None,
         "lock": journal.lock(environment),
+        "frozen": journal.frozen(environment),
         "history": journal.history(environment, most),
     }
 
@@ -67,6 +68,9 @@ def status(environment_name: str, most: int, config_dir: Path | None, as_json: b
         for colour, facts in document["traffic"].items():
             table.add_row(colour, str(facts["weight"]), f"{facts['healthy']} of {facts['targets']}")
         out.print(table)
+    if document["frozen"]:
+        frozen = document["frozen"]
+        out.print(f"[bold cyan]frozen[/] by {frozen['by']} since {frozen['since']}: {frozen['reason']}")
     if document["lock"]:
         out.print(f"locked by {document['lock']['holder']} since {document['lock']['since']}")
     if document["history"]:

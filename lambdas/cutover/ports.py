@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from cutover.domain.colours import Weights
-from cutover.domain.declared import Declared, Rule
-from cutover.domain.environment import Targets
-from cutover.domain.health import Target
-from cutover.domain.lock import Lock
-from cutover.domain.records import Item, Key
-from cutover.domain.stacks import ChangeSet, Stack, StackResource
-from cutover.domain.templates import EnvironmentTemplate
+if TYPE_CHECKING:  # the rollback function waits for none of them
+    from cutover.domain.colours import Colour, Weights
+    from cutover.domain.declared import Declared, Rule
+    from cutover.domain.environment import Targets
+    from cutover.domain.health import Target
+    from cutover.domain.lock import Lock
+    from cutover.domain.records import Item, Key
+    from cutover.domain.stacks import ChangeSet, Stack, StackResource
+    from cutover.domain.templates import EnvironmentTemplate
 
 
 class Clock(Protocol):
@@ -72,7 +73,22 @@ class Executions(Protocol):
     """Executions of the state machine, by ARN."""
 
     def runs(self, arn: str) -> bool: ...
+    def running(self) -> Sequence[str]: ...
     def stop(self, arn: str, cause: str) -> None: ...
+
+
+class Measurements(Protocol):
+    """Our own 10 s metrics of a colour."""
+
+    def bad(self, colour: Colour, since: datetime, until: datetime) -> Sequence[tuple[datetime, float]]:
+        """How much was bad in each 10 s that data were published for, oldest first."""
+
+
+class Visitor(Protocol):
+    """Asks the live listener, as a client does."""
+
+    def last_answer(self, version: str) -> datetime | None:
+        """When it last answered with the version; None if it was not seen to. Raises NotReachableError."""
 
 
 class Contractions(Protocol):
@@ -98,6 +114,9 @@ class LoadBalancer(Protocol):
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         """One change of the listener; stickiness of target groups goes off, for it would override weights."""
+
+    def block(self, listener: str) -> None:
+        """Every request is answered 503 by the balancer itself, until weights are set again."""
 
     def health(self, target_group: str) -> Sequence[Target]: ...
 

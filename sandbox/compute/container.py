@@ -71,6 +71,11 @@ class Spec:
     volumes: dict[str, str] = dataclasses.field(default_factory=dict)  # target in the container → volume name
     hash: str = ""
 
+    @property
+    def is_checked(self) -> bool:
+        """NONE switches off the image's own check, and then there is no health to wait for."""
+        return self.health is not None and self.health.test[0] != "NONE"
+
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Spec":
         health = document.get("health")
@@ -100,7 +105,7 @@ class Container:
 
     def __init__(self, spec: Spec, home: Path, images: Path, host_environment: dict[str, str]) -> None:
         self.spec = spec
-        self.state, self.health = "created", "starting" if spec.health else ""
+        self.state, self.health = "created", "starting" if spec.is_checked else ""
         self.exit_code, self.restarts, self.oom_killed = 0, 0, False
         self.started_at = 0.0
         self.health_output = ""
@@ -250,9 +255,9 @@ class Container:
                 return
         self._process = process
         self.state, self.started_at, self.oom_killed = "running", time.time(), False
-        self.health, self.health_output = ("starting" if self.spec.health else ""), ""
+        self.health, self.health_output = ("starting" if self.spec.is_checked else ""), ""
         watchers = [asyncio.create_task(self._watch(process.pid))]
-        if self.spec.health and self.spec.health.test[0] != "NONE":
+        if self.spec.health and self.spec.is_checked:
             watchers.append(asyncio.create_task(self._check_health(self.spec.health)))
         code = await process.wait()
         for watcher in watchers:

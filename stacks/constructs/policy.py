@@ -62,6 +62,7 @@ WITHOUT_RESOURCE = frozenset(
         "ec2messages:GetEndpoint",
         "ec2messages:GetMessages",
         "ec2messages:SendReply",
+        "cloudwatch:GetMetricData",
         "cloudwatch:PutMetricData",
         "ec2:DescribeTags",
         # A task's answer is addressed by its token alone.

@@ -94,7 +94,10 @@ def _journal(names: Names) -> FunctionSpec:
         memory_mb=512,
         statements=[
             _writes(names, "DeleteItem", "Query"),
-            Statement(["states:DescribeExecution"], [names.executions_arn, names.contraction_executions_arn]),
+            Statement(
+                ["states:DescribeExecution"],
+                [names.executions_arn, names.rollback_executions_arn, names.contraction_executions_arn],
+            ),
             _events(names),
             Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
         ],
@@ -115,11 +118,11 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 "DeleteChangeSet",
                 "DescribeChangeSet",
                 "DescribeStackEvents",
-                "DescribeStackResources",
                 "DescribeStacks",
                 "ExecuteChangeSet",
                 "GetTemplate",
                 "ListChangeSets",
+                "ListStackResources",
             ),
             Statement(
                 ["iam:PassRole"],
@@ -260,7 +263,8 @@ def _rollback(names: Names) -> FunctionSpec:
     return FunctionSpec(
         name="rollback",
         purpose="Moves the traffic back",
-        timeout_seconds=60,
+        # It may have to wait for the previous containers to come up again (cutover.steps.roll_back).
+        timeout_seconds=90,
         # Memory buys CPU, up to a whole one at 1769 MB, and so a shorter cold start, which is part of every
         # rollback. For the same reason it has no layer and no tracing.
         memory_mb=1769,
@@ -268,7 +272,17 @@ def _rollback(names: Names) -> FunctionSpec:
             _writes(names, "DeleteItem"),
             _HEALTH,
             _move_traffic(names),
-            Statement(["states:StopExecution"], [names.executions_arn]),
+            Statement(
+                ["states:DescribeExecution", "states:StopExecution"],
+                [names.executions_arn, names.rollback_executions_arn],
+            ),
+            # The manual rollback brings a former image back and sees it through.
+            _images(names),
+            Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
+            Statement(["states:ListExecutions"], [names.state_machine_arn]),
+            # When the first bad request was, and when the last one.
+            Statement(["cloudwatch:GetMetricData"]),
+            Statement(["lambda:InvokeFunction"], [names.function_arn("probe")]),
             Statement(["scheduler:DeleteSchedule"], [names.contractions_arn]),
             *_send_command(names),
             _events(names),
@@ -278,6 +292,9 @@ def _rollback(names: Names) -> FunctionSpec:
             "RELEASE_DOCUMENT": names.release_document,
             "CONTRACTION_GROUP": names.contractions,
             "STATE_MACHINE_ARN": names.state_machine_arn,
+            "PROBE_FUNCTION": names.named("probe"),
+            "REPOSITORY": names.repository,
+            "REPOSITORY_URI": names.repository_uri,
         },
         layer=False,
         traced=False,
@@ -294,10 +311,10 @@ def _drift(names: Names, provisioning: Provisioning) -> FunctionSpec:
             _stacks(
                 names,
                 "DescribeStackResourceDrifts",
-                "DescribeStackResources",
                 "DescribeStacks",
                 "DetectStackDrift",
                 "GetTemplate",
+                "ListStackResources",
             ),
             Statement(["cloudformation:DescribeStackDriftDetectionStatus"]),
             Statement(["ec2:DescribeSecurityGroups"]),

@@ -22,6 +22,7 @@ from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 
 DEFINITION = ROOT / "statemachines" / "deploy.asl.json"
 BOOT_DEFINITION = ROOT / "statemachines" / "boot.asl.json"
+ROLLBACK_DEFINITION = ROOT / "statemachines" / "rollback.asl.json"
 #: What Step Functions needs beside the project itself to wait for a build (`.sync`).
 #: https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html
 SYNC_RULE = "StepFunctionsGetEventForCodeBuildStartBuildRule"
@@ -90,6 +91,15 @@ class ControlStack(cdk.Stack):
             purpose="Brings the current release to new instances",
         )
         launch_rule(self, names, boot.ref)
+        state_machine(
+            self,
+            names,
+            "rollback",
+            definition=ROLLBACK_DEFINITION,
+            substitutions={"RollbackFunction": functions["rollback"].arn},
+            statements=[Statement(["lambda:InvokeFunction"], [functions["rollback"].arn])],
+            purpose="Brings a former release back",
+        )
         nightly(self, names, configuration.window, configuration.nightly, machine.ref)
         operator_policy(self, names)
 

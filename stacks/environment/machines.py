@@ -32,7 +32,10 @@ AGENTS = (
             "ec2messages:SendReply",
         ]
     ),
-    Statement(["cloudwatch:PutMetricData"], conditions={"StringEquals": {"cloudwatch:namespace": "CWAgent"}}),
+    Statement(
+        ["cloudwatch:PutMetricData"],
+        conditions={"StringEquals": {"cloudwatch:namespace": ["CWAgent", "Cutover"]}},
+    ),
     # The CloudWatch agent reads the group's name from the instance's tags.
     Statement(["ec2:DescribeTags"]),
 )

@@ -14,8 +14,9 @@ from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.policy import acknowledge
+from stacks.environment.fast_alarms import fast_rules
 from stacks.environment.stack import EnvironmentStack, Given
-from stacks.naming import ALARM_KINDS, COLOURS, AlarmKind, Colour, Names
+from stacks.naming import ALARM_KINDS, COLOURS, FAST_ALARM_KINDS, AlarmKind, Colour, Names
 
 PERIOD_SECONDS = 60
 Dimensions = dict[str, str]
@@ -31,7 +32,7 @@ class Rule:
 
 
 def monitoring(stack: EnvironmentStack, names: Names, configuration: Configuration) -> None:
-    """Make the ten alarms and the dashboard."""
+    """Make the alarms (five and three for each colour) and the dashboard."""
     here = Construct(stack, "Monitoring")
     given = stack.given
     for colour in COLOURS:
@@ -49,6 +50,16 @@ def monitoring(stack: EnvironmentStack, names: Names, configuration: Configurati
                 alarm_description=_description(here, names, rules[kind].meaning, colour, given),
                 actions_enabled=True,
                 **rules[kind].properties,
+            )
+            acknowledge(alarm, "AwsSolutions-CW1", "An EventBridge rule on its state changes acts on it")
+        for fast, (meaning, properties) in fast_rules(configuration.alarms, names, colour).items():
+            alarm = cloudwatch.CfnAlarm(
+                here,
+                colour.capitalize() + "".join(word.capitalize() for word in fast.split("-")),
+                alarm_name=names.alarm(colour, fast),
+                alarm_description=_description(here, names, meaning, colour, given),
+                actions_enabled=True,
+                **properties,
             )
             acknowledge(alarm, "AwsSolutions-CW1", "An EventBridge rule on its state changes acts on it")
     cloudwatch.CfnDashboard(
@@ -235,7 +246,11 @@ def _widgets(names: Names, configuration: Configuration, given: Given) -> list[d
         "y": 0,
         "properties": {
             "title": "Alarms that roll a live release back",
-            "alarms": [arn(names.alarm(colour, kind)) for colour in COLOURS for kind in ALARM_KINDS],
+            "alarms": [
+                arn(names.alarm(colour, kind))
+                for colour in COLOURS
+                for kind in (*ALARM_KINDS, *FAST_ALARM_KINDS)
+            ],
         },
     }
     return [alarms, *graphs]

@@ -23,6 +23,7 @@ from stacks.naming import SERVICES, Names, ServiceName
 
 SCRIPT = Path(__file__).with_name("release.sh")
 COMPOSE = {service: Path(__file__).with_name(f"{service}.compose.yaml") for service in SERVICES}
+METRICS = Path(__file__).with_name("metrics.compose.yaml")
 #: TLS with a replica set; DocumentDB knows no retryable writes.
 #: https://docs.aws.amazon.com/documentdb/latest/developerguide/functional-differences.html
 DATABASE_OPTIONS = "tls=true&replicaSet=rs0&readPreference=secondaryPreferred&retryWrites=false"
@@ -101,7 +102,7 @@ def _document(
         "FIRST_PORT": str(shape.first_port),
         "CONTAINERS": str(shape.containers_per_instance),
         "WAIT_SECONDS": str(round(configuration.release.timeout_seconds * WAIT_SHARE)),
-        "COMPOSE": compose(service, shape),
+        "COMPOSE": compose(service, shape, configuration.alarms.p95_seconds),
     }
     return ssm.CfnDocument(
         scope,
@@ -144,17 +145,26 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
-def compose(service: ServiceName, shape: Service) -> str:
-    """The compose file for an instance, without its comments: one service for each container."""
-    text = COMPOSE[service].read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    start = lines.index("services:") + 1
-    container = "\n".join(lines[start:])
+def compose(service: ServiceName, shape: Service, slow_seconds: float) -> str:
+    """The compose file for an instance, without its comments: one service for each container and, for the
+    backend, the one that tells their metrics. `slow_seconds`: an answer that took longer counts as slow."""
+    container = _services(COMPOSE[service])
     containers = [
         _fill(container, {"NUMBER": str(number), "PORT": str(port)})
         for number, port in enumerate(shape.ports, start=1)
     ]
-    return "\n".join([*lines[:start], *containers])
+    if service == "backend":
+        urls = ",".join(f"http://${{INSTANCE_ADDRESS}}:{port}" for port in shape.ports)
+        containers.append(_fill(_services(METRICS), {"CONTAINERS": urls, "SLOW": f"{slow_seconds:g}"}))
+    return "\n".join(["services:", *containers])
+
+
+def _services(file: Path) -> str:
+    """What stands under `services:`, without comments."""
+    lines = [
+        line for line in file.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
+    ]
+    return "\n".join(lines[lines.index("services:") + 1 :])
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

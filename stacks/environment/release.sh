@@ -109,7 +109,8 @@ if wanted not in found:
 
 # What compose.yaml refers to, kept for a later stop or start.
 remember() {
-  printf 'IMAGE=%s\nENV_FILE=%s\nINSTANCE_ADDRESS=%s\n' "$IMAGE" "$home/$SERVICE.env" "$address" > "$home/release.env.new"
+  printf 'IMAGE=%s\nENV_FILE=%s\nINSTANCE_ADDRESS=%s\nENVIRONMENT=%s\nCOLOUR=%s\n' \
+    "$IMAGE" "$home/$SERVICE.env" "$address" "$ENVIRONMENT" "$COLOUR" > "$home/release.env.new"
   mv "$home/release.env.new" "$home/release.env"
 }
 

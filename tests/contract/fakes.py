@@ -12,7 +12,13 @@ from cutover.database_ports import Explained
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Declared, Rule, ingress, wanted
 from cutover.domain.environment import Targets
-from cutover.domain.errors import ConflictError, LockLostError, NotReachableError, NotWaitingError
+from cutover.domain.errors import (
+    ConflictError,
+    LockLostError,
+    MisconfiguredError,
+    NotReachableError,
+    NotWaitingError,
+)
 from cutover.domain.gates import Persona, Subject
 from cutover.domain.health import Target
 from cutover.domain.lock import Lock
@@ -131,6 +137,7 @@ class FakeLoadBalancer:
         self.targets: dict[str, list[Target]] = {TARGETS.blue: [], TARGETS.green: []}
         self.moves: list[tuple[str, Weights]] = []
         self.unreadable: set[str] = set()
+        self.blocked: set[str] = set()
 
     def populate(self, colour: Colour, healthy: int, sick: int = 0) -> None:
         states = ["healthy"] * healthy + ["unhealthy"] * sick
@@ -140,11 +147,18 @@ class FakeLoadBalancer:
 
     def weights(self, listener: str, targets: Targets) -> Weights:
         self._reach(listener)
+        if listener in self.blocked:
+            raise MisconfiguredError(f"listener {listener} does not forward")
         return self.of[listener]
+
+    def block(self, listener: str) -> None:
+        self._reach(listener)
+        self.blocked.add(listener)
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         self._reach(listener)
         self.of[listener] = weights
+        self.blocked.discard(listener)
         self.moves.append((listener, weights))
 
     def health(self, target_group: str) -> Sequence[Target]:
@@ -329,14 +343,17 @@ class FakeEvents:
 
 class FakeExecutions:
     def __init__(self, *running: str) -> None:
-        self.running = set(running)
+        self.under_way = set(running)
         self.stopped: list[tuple[str, str]] = []
 
     def runs(self, arn: str) -> bool:
-        return arn in self.running
+        return arn in self.under_way
+
+    def running(self) -> Sequence[str]:
+        return sorted(self.under_way)
 
     def stop(self, arn: str, cause: str) -> None:
-        self.running.discard(arn)
+        self.under_way.discard(arn)
         self.stopped.append((arn, cause))
 
 
@@ -602,6 +619,25 @@ class FakeLoad:
         return self.summary
 
 
+class FakeMeasurements:
+    def __init__(self) -> None:
+        self.counts: list[tuple[datetime, float]] = []
+
+    def bad(self, colour: Colour, since: datetime, until: datetime) -> Sequence[tuple[datetime, float]]:
+        return [(at, bad) for at, bad in self.counts if since <= at <= until]
+
+
+class FakeVisitor:
+    def __init__(self) -> None:
+        self.seen: datetime | None = None
+        self.broken = False
+
+    def last_answer(self, version: str) -> datetime | None:
+        if self.broken:
+            raise NotReachableError("the probe does not answer")
+        return self.seen
+
+
 class FakeWorld(SimpleNamespace):
     """What a rollback may need."""
 
@@ -615,4 +651,6 @@ class FakeWorld(SimpleNamespace):
             events=FakeEvents(),
             clock=FakeClock(),
             document="release-document",
+            measurements=FakeMeasurements(),
+            visitor=FakeVisitor(),
         )

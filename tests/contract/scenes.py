@@ -92,7 +92,10 @@ def released(colour: Colour = Colour.GREEN) -> dict[str, Any]:
 
 
 def alarm_event(
-    colour: Colour = Colour.GREEN, environment: str = "sandbox", kind: str = "errors"
+    colour: Colour = Colour.GREEN,
+    environment: str = "sandbox",
+    kind: str = "errors",
+    at: str = "2026-03-04T11:59:59.500+0000",
 ) -> dict[str, Any]:
     """As CloudWatch sends it to EventBridge."""
     note = {
@@ -112,7 +115,7 @@ def alarm_event(
         "time": "2026-03-04T11:59:59Z",
         "detail": {
             "alarmName": name,
-            "state": {"value": "ALARM", "reason": "5 of 5", "timestamp": "2026-03-04T11:59:59.500+0000"},
+            "state": {"value": "ALARM", "reason": "5 of 5", "timestamp": at},
             "configuration": {"description": json.dumps(note)},
         },
     }

@@ -60,6 +60,15 @@ def test_setting_the_same_weights_twice_is_fine(subject: Subject) -> None:
     assert subject.balancer.weights(subject.targets.listener_arn, subject.targets) == GREEN
 
 
+def test_a_blocked_listener_forwards_to_nobody_until_weights_are_set_again(subject: Subject) -> None:
+    subject.balancer.block(subject.targets.listener_arn)
+    with pytest.raises(MisconfiguredError, match="does not forward"):
+        subject.balancer.weights(subject.targets.listener_arn, subject.targets)
+    subject.balancer.set_weights(subject.targets.listener_arn, subject.targets, GREEN)
+
+    assert subject.balancer.weights(subject.targets.listener_arn, subject.targets) == GREEN
+
+
 def test_a_group_without_targets_has_no_health(subject: Subject) -> None:
     assert subject.balancer.health(subject.targets.green) == []
 

@@ -93,6 +93,16 @@ def test_a_template_that_is_none_fails_the_change_set(site: Site) -> None:
         site.prepare(deployment(1))
 
 
+def test_a_stack_of_more_than_a_hundred_resources_is_read_to_its_end(site: Site) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackResources.html"""
+    parameter = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "v"}}
+    site.write_all({f"Setting{n}": parameter for n in range(101)})
+    site.provision(deployment(1))
+
+    assert len(site.stacks.resources()) == 101
+    assert all(each.physical_id for each in site.stacks.declared())
+
+
 class Terrace(Site):
     """Two stacks: what `network` hands on, `service` takes."""
 

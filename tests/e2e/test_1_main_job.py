@@ -63,7 +63,7 @@ def test_status_and_watch_tell_what_is_live_for_people_and_for_programs(product,
     assert document["live"]["version"] == "v1"
     assert document["lock"] is None
     alarms = json.loads(product.cutover("watch", "sandbox", "--json").stdout)["alarms"]
-    assert len(alarms) == 10
+    assert len(alarms) == 16
 
 
 def test_a_plan_touches_nothing_and_says_what_would_happen(product, v1):
@@ -115,6 +115,20 @@ def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1):
     assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
 
 
+def test_history_tells_the_rollbacks_clock(product, v1):
+    document = json.loads(product.cutover("history", "sandbox", "--json").stdout)
+    (taken_back,) = (each for each in document if each["version"] == "v3")
+    assert (taken_back["status"], taken_back["rollback"]["trigger"]) == ("ROLLED_BACK", "alarm")
+    clock = taken_back["rollback"]["clock"]
+    assert clock["asked_at"] < clock["modified_at"]
+    # Whatever was not measured is said so, with the reason.
+    assert all(clock[name] or clock["unknown"][name] for name in ("first_bad_at", "last_bad_at"))
+    text = product.cutover("history", "sandbox").stdout
+    assert "rule modified" in text
+    metrics = product.root("cloudwatch").list_metrics(Namespace="Cutover", MetricName="RollbackMilliseconds")
+    assert metrics["Metrics"]
+
+
 def test_after_an_alarm_the_next_good_version_deploys_as_ever(product, v1):
     ended, _ = product.deploy("v4")
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
@@ -131,3 +145,29 @@ def test_rollback_by_hand_returns_to_the_previous_version_once(product, v1):
     assert again.returncode != 0
     assert "Traceback" not in again.stderr
     assert product.weights()[before["previous_colour"]] > 0
+
+
+def test_a_former_release_comes_back_by_its_image_within_its_four_budgets(product, v1):
+    """v4 was rolled back by hand and its containers are stopped."""
+    history = json.loads(product.cutover("history", "sandbox", "--json").stdout)
+    v4 = next(each["id"] for each in history if each["version"] == "v4" and each["mode"] == "deploy")
+    done = product.cutover("rollback", "sandbox", "--to", v4, "--reason", "it was right after all", "--json")
+    assert done.returncode == 0, done.stderr or done.stdout
+    steps = json.loads(done.stdout)["steps"]
+    assert [step["name"] for step in steps] == [
+        "Block traffic",
+        "Redeploy the previous image",
+        "Health",
+        "Restore traffic",
+    ]
+    assert product.live()["version"] == "v4"
+    assert product.weights()[product.live()["colour"]] == 100
+
+
+def test_a_frozen_environment_refuses_deployments_until_it_is_unfrozen(product, v1):
+    assert product.cutover("freeze", "sandbox", "--reason", "the e2e test").returncode == 0
+    refused = product.cutover("deploy", "sandbox", "--version", "v5")
+    assert (refused.returncode, "is frozen since" in refused.stderr) == (3, True), refused.stderr
+    assert "frozen" in product.cutover("status", "sandbox").stdout
+    assert product.cutover("unfreeze", "sandbox").returncode == 0
+    assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["frozen"] is None

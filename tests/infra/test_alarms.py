@@ -30,13 +30,46 @@ def of_targets(synthesised, colour, found):
     assert found["LoadBalancer"]["Fn::GetAtt"][1] == "LoadBalancerFullName"
 
 
-def test_each_colour_has_five(each):
+def test_each_colour_has_the_five_of_d1_and_three_fast_ones(each):
     names = {p["AlarmName"] for p in each.environment.of("AWS::CloudWatch::Alarm").values()}
+    fast = ("fast-errors", "fast-latency", "fast-silence")
     assert names == {
         f"cutover-{each.name}-backend-{colour}-{kind}"
         for colour in ("blue", "green")
-        for kind in ("errors", "latency", "cpu", "memory", "health")
+        for kind in ("errors", "latency", "cpu", "memory", "health", *fast)
     }
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+@pytest.mark.parametrize(
+    ("kind", "expression", "threshold", "metrics"),
+    [
+        ("fast-errors", "IF(requests >= 10, 100*errors/requests, 0)", 5, ("Requests", "Errors")),
+        ("fast-latency", "IF(requests >= 10, 100*slow/requests, 0)", 5, ("Requests", "Slow")),
+        ("fast-silence", "100*silent/containers", 50, ("Silent", "Containers")),
+    ],
+)
+def test_a_fast_alarm_is_on_three_periods_of_ten_seconds_of_the_colours_own_metrics(
+    staging, colour, kind, expression, threshold, metrics
+):
+    found = alarm(staging, colour, kind)
+    (result,) = (query for query in found["Metrics"] if query["ReturnData"])
+    assert result["Expression"] == expression
+    for query, metric in zip((q for q in found["Metrics"] if not q["ReturnData"]), metrics, strict=True):
+        stat = query["MetricStat"]
+        assert (query["Id"], stat["Metric"]["MetricName"]) == (metric.lower(), metric)
+        assert (stat["Metric"]["Namespace"], stat["Stat"], stat["Period"]) == ("Cutover", "Sum", 10)
+        where = dimensions(stat["Metric"]["Dimensions"])
+        assert where == {"Environment": "staging", "Service": "backend", "Colour": colour}
+    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (threshold, 3, 3)
+    assert found["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+@pytest.mark.parametrize("kind", ["fast-errors", "fast-latency", "fast-silence"])
+def test_a_fast_alarm_without_data_is_neither_ok_nor_alarm(each, kind):
+    """Zeros are published too: what is missing is somebody who looks."""
+    for colour in ("blue", "green"):
+        assert alarm(each, colour, kind)["TreatMissingData"] == "missing"
 
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
@@ -119,7 +152,7 @@ def test_the_dashboard_shows_every_alarm_and_both_colours(staging):
     text, _ = filled(staging.environment.one("AWS::CloudWatch::Dashboard")["DashboardBody"])
     body = json.loads(text)
     (alarms,) = (w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm")
-    assert len(alarms) == 10
+    assert len(alarms) == 16
     titles = [w["properties"]["title"] for w in body["widgets"]]
     for wanted in ("p95 latency, s", "Requests per minute", "5xx answers per minute"):
         assert wanted in titles

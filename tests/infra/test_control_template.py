@@ -31,7 +31,14 @@ VARIABLES = {
     "observe": {"DASHBOARD"},
     "swap": set(),
     "drift": {"TEMPLATES"},
-    "rollback": {"RELEASE_DOCUMENT", "CONTRACTION_GROUP", "STATE_MACHINE_ARN"},
+    "rollback": {
+        "RELEASE_DOCUMENT",
+        "CONTRACTION_GROUP",
+        "STATE_MACHINE_ARN",
+        "PROBE_FUNCTION",
+        "REPOSITORY",
+        "REPOSITORY_URI",
+    },
     "approval": set(),
 }
 IN_ENVIRONMENT = {

@@ -125,22 +125,26 @@ def test_waiting_for_healthy_containers_leaves_time_to_pull(each):
 
 
 def test_the_compose_file_is_the_examples_own():
-    ours = yaml.safe_load(compose("backend", Backend(domain="api.example.com", containers_per_instance=3)))
+    ours = yaml.safe_load(
+        compose("backend", Backend(domain="api.example.com", containers_per_instance=3), 2.0)
+    )
     assert ours == yaml.safe_load((ROOT / "examples" / "backend" / "compose.yaml").read_text())
 
 
 @pytest.mark.parametrize(("count", "first"), [(1, 8000), (5, 9000)])
 def test_there_is_a_service_for_each_container(count, first):
     backend = Backend(domain="api.example.com", containers_per_instance=count, first_port=first)
-    services = yaml.safe_load(compose("backend", backend))["services"]
+    services = yaml.safe_load(compose("backend", backend, 2.0))["services"]
+    metrics = services.pop("metrics")
+    ports = [f"http://${{INSTANCE_ADDRESS}}:{first + n}" for n in range(count)]
+    assert metrics["environment"]["CONTAINERS"] == ",".join(ports)
     assert [s["environment"]["PORT"] for s in services.values()] == [str(first + n) for n in range(count)]
     assert [s["environment"]["INSTANCE_ID"] for s in services.values()] == list(services)
 
 
 def test_the_health_check_is_that_of_c3c():
-    (service,) = yaml.safe_load(
-        compose("backend", Backend(domain="a.example.com", containers_per_instance=1))
-    )["services"].values()
+    backend = Backend(domain="a.example.com", containers_per_instance=1)
+    service = yaml.safe_load(compose("backend", backend, 2.0))["services"]["backend-1"]
     check = service["healthcheck"]
     assert (check["interval"], check["timeout"], check["retries"], check["start_period"]) == (
         "30s",
@@ -165,7 +169,7 @@ def test_the_frontends_document_tells_its_containers_where_the_backend_is(each):
 
 def test_the_frontends_compose_file_has_its_port_and_its_health_check():
     frontend = Frontend(domain="pages.example.com", first_port=80)
-    (service,) = yaml.safe_load(compose("frontend", frontend))["services"].values()
+    (service,) = yaml.safe_load(compose("frontend", frontend, 2.0))["services"].values()
     assert service["environment"]["PORT"] == "80"
     assert service["healthcheck"]["test"] == ["CMD", "node", "server/healthcheck.js"]
     assert service["restart"] == "unless-stopped"

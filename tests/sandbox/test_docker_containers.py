@@ -137,6 +137,19 @@ def test_health_goes_from_starting_to_healthy_to_unhealthy(spec: Spec, tmp_path:
     run(spec, tmp_path / "i", watch, health=check)
 
 
+def test_a_container_whose_check_is_disabled_has_no_health_to_wait_for(spec: Spec, tmp_path: Path) -> None:
+    """`docker compose up --wait` waits for health only where there is a check.
+
+    https://docs.docker.com/reference/compose-file/services/#healthcheck (disable)
+    """
+
+    async def watch(container: Container) -> None:
+        await until(lambda: container.state == "running", "the start")
+        assert container.describe()["Health"] == ""
+
+    run(spec, tmp_path / "i", watch, health=HealthCheck(["NONE"]))
+
+
 def test_a_health_check_that_hangs_is_killed_and_counts_as_failed(spec: Spec, tmp_path: Path) -> None:
     check = HealthCheck(["CMD", "sleep", "600"], interval=0.1, timeout=0.2, retries=2)
 

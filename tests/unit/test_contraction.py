@@ -190,7 +190,7 @@ def test_a_deployment_under_way_is_waited_for() -> None:
         begin_contraction("d2", {"Id": "arn:c"}, journal=book, executions=executions, clock=clock)
     assert book.items[LIVE]["contracted_at"] is None
 
-    executions.running.clear()
+    executions.under_way.clear()
     told = begin_contraction("d2", {"Id": "arn:c"}, journal=book, executions=executions, clock=clock)
     assert (told["action"], told["lock"]) == ("wait", {"holder": "contraction-of-d2", "fence": 5})
 
@@ -257,5 +257,9 @@ def test_the_rollback_function_makes_the_client_only_when_it_is_asked_for() -> N
         event_bus="b",
         release_document="r",
         contraction_group="g",
+        probe_function="p",
+        repository="b",
+        repository_uri="r/b",
+        state_machine_arn="m",
     )
     assert "contractions" not in vars(rollback.Wiring(variables))

@@ -125,6 +125,16 @@ def test_all_three_shapes_of_event_roll_back(world: FakeWorld, event: dict[str, 
     assert world.balancer.of["listener"] == BLUE
 
 
+def altered(**detail: Any) -> dict[str, Any]:
+    """An alarm's event with other details."""
+    event = alarm_event()
+    return {**event, "detail": {**event["detail"], **detail}}
+
+
+def without(name: str) -> dict[str, Any]:
+    return altered(**{name: None})
+
+
 @pytest.mark.parametrize(
     ("event", "words"),
     [
@@ -132,7 +142,17 @@ def test_all_three_shapes_of_event_roll_back(world: FakeWorld, event: dict[str, 
         ({"source": "somebody"}, "source: 'somebody'"),
         ({"source": "manual", "by": "kim", "environment": "sandbox"}, "reason: None"),
         ({"source": "manual", "reason": " ", "by": "kim", "environment": "sandbox"}, "reason: ' '"),
-        ({"source": "aws.cloudwatch", "detail": {}}, "carries no description"),
+        ({"source": "aws.cloudwatch", "detail": {}}, "detail.alarmName: None"),
+        ({"source": "aws.cloudwatch"}, "detail.alarmName: None"),
+        (without("configuration"), "detail.configuration.description: None"),
+        (without("state"), "detail.state.value: None"),
+        (altered(state={"value": "ALARM"}), "detail.state.timestamp: None"),
+        (altered(state={"value": "ALARM", "timestamp": "yesterday"}), "timestamp: 'yesterday'"),
+        (altered(state={"value": "OK"}), "detail.state.value: 'OK' is no reason to roll back"),
+        (altered(alarmName="cutover-sandbox-backend-green-lunch"), "green-lunch' is not known; those that"),
+        (altered(configuration={"description": "my own alarm"}), "does not say what to roll back"),
+        ({"source": "deployment", "deployment": {"id": "d2"}}, "deployment: .* is not whole"),
+        ({"source": "deployment"}, "deployment: None is not whole"),
     ],
 )
 def test_an_event_that_says_too_little_is_refused(
@@ -140,6 +160,7 @@ def test_an_event_that_says_too_little_is_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=words):
         rollback.handler(event, None)
+    assert world.balancer.moves == []
 
 
 def test_the_rollbacks_answer_is_json(world: FakeWorld) -> None:
@@ -149,6 +170,8 @@ def test_the_rollbacks_answer_is_json(world: FakeWorld) -> None:
 def test_the_way_of_the_rollback_imports_nothing_that_it_can_do_without() -> None:
     """Each of these costs 50 to 300 ms of a cold start, which is part of every rollback."""
     heavy = {"pymongo", "bson", "requests", "aws_lambda_powertools", "asyncio", "pydantic"}
+    # Ours, for what comes after the traffic.
+    heavy |= {f"cutover.{name}" for name in ("ports", "adapters.fleet", "adapters.control", "steps.clean_up")}
     script = f"import sys, cutover.handlers.rollback; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", script],

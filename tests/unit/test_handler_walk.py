@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cutover.domain.alarms import read_alarm_event
+from cutover.domain.alarms import FAST_KINDS, KINDS, read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
 from cutover.domain.errors import NotReachableError, NotWaitingError, ServiceRefusedError
@@ -124,9 +124,7 @@ class House:
     def _alarms(colour: Colour) -> list[Alarm]:
         return [
             Alarm(event["detail"]["alarmName"], "OK", NOON, event["detail"]["configuration"]["description"])
-            for event in (
-                alarm_event(colour, kind=k) for k in ("errors", "latency", "cpu", "memory", "health")
-            )
+            for event in (alarm_event(colour, kind=kind) for kind in (*FAST_KINDS, *KINDS))
         ]
 
     def another(self, name: str) -> Walk:
@@ -147,7 +145,7 @@ class House:
                 "Approval": approval,
             }.items()
         }
-        self.executions.running.add(f"arn:{name}")
+        self.executions.under_way.add(f"arn:{name}")
         return Walk(
             functions,
             self.world.clock,
@@ -211,6 +209,8 @@ class House:
             "database": self.database,
             "secrets": SimpleNamespace(read=SECRETS.__getitem__),
             "document": "release-document",
+            "measurements": self.world.measurements,
+            "visitor": self.world.visitor,
             "variables": SimpleNamespace(
                 cutover_environment="sandbox",
                 dashboard="dashboard",
@@ -380,7 +380,7 @@ def test_a_mistake_in_the_input_is_the_executions_cause(house: House) -> None:
 
 def test_a_second_deployment_is_refused_and_changes_nothing(house: House) -> None:
     house.world.journal.items[LOCK] = {"holder": "d1", "fence": 1, "since": "noon", "execution_arn": "arn:d1"}
-    house.executions.running.add("arn:d1")
+    house.executions.under_way.add("arn:d1")
     status, output = house.walk.run(INPUT)
 
     assert (status, output["Error"]) == ("FAILED", "LockHeldError")
@@ -482,6 +482,18 @@ def test_a_swap_that_can_not_be_proved_is_taken_back(house: House) -> None:
     assert house.world.journal.items[LOCK]["holder"] is None
 
 
+def test_a_fast_alarm_without_data_is_told_and_closes_no_gate(house: House) -> None:
+    house.alarms.alarms = [
+        replace(alarm, state="INSUFFICIENT_DATA") if "-fast-" in alarm.name else alarm
+        for alarm in house.alarms.alarms
+    ]
+    status, _ = house.walk.run(INPUT)
+
+    told = {gate["name"]: gate["verdict"] for phase in house.record["phases"] for gate in phase["gates"]}
+    assert status == "SUCCEEDED"
+    assert told["Alarm cutover-sandbox-backend-green-fast-errors"] == "Inconclusive"
+
+
 def test_a_guard_that_stands_already_is_waited_for_before_the_swap(house: House) -> None:
     calm = house.alarms.alarms
     house.alarms.alarms = [replace(a, state="ALARM") if a.name.endswith("-health") else a for a in calm]
@@ -506,7 +518,8 @@ def test_an_alarm_during_the_bake_takes_it_back_and_the_deployment_says_so(house
     def alarming() -> None:
         advance()
         if house.walk.visited[-1] == "Bake":
-            roll_back_on_alarm(read_alarm_event(alarm_event()), "sandbox", house.world)
+            event = alarm_event(at=house.world.clock.now().isoformat())
+            roll_back_on_alarm(read_alarm_event(event), "sandbox", house.world)
 
     house.walk._on_wait = alarming
     status, output = house.walk.run(INPUT)

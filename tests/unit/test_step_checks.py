@@ -10,6 +10,7 @@ import pytest
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour
 from cutover.domain.errors import NotReachableError
+from cutover.domain.gates import closed
 from cutover.ports import Alarm, Handshake, IngressRule
 from cutover.steps.http_security import HEADERS, check_http
 from cutover.steps.load import load
@@ -37,9 +38,9 @@ def monitored(alarms: FakeAlarms) -> dict[str, str]:
     return verdicts(check_monitoring(DEPLOYMENT, ENVIRONMENT, Colour.GREEN, "dashboard", alarms=alarms))
 
 
-def test_five_alarms_and_a_dashboard_guard_a_release() -> None:
+def test_the_five_alarms_three_fast_ones_and_a_dashboard_guard_a_release() -> None:
     found = monitored(FakeAlarms(*guards()))
-    assert len(found) == 6
+    assert len(found) == 9
     assert set(found.values()) == {"Pass"}
 
 
@@ -57,7 +58,13 @@ def test_alarms_without_data_are_quiet() -> None:
     alarms = FakeAlarms(*(replace(alarm, state="INSUFFICIENT_DATA") for alarm in guards()))
     answer = check_monitoring(DEPLOYMENT, ENVIRONMENT, Colour.GREEN, "dashboard", alarms=alarms)
     assert answer["quiet"]
-    assert set(verdicts(answer).values()) == {"Pass"}
+    assert closed(answer["gates"]) == []
+
+
+def test_a_fast_alarm_without_data_is_inconclusive_for_its_metrics_never_pause() -> None:
+    alarms = FakeAlarms(*(replace(alarm, state="INSUFFICIENT_DATA") for alarm in guards()))
+    told = {name: verdict for name, verdict in monitored(alarms).items() if "-fast-" in name}
+    assert list(told.values()) == ["Inconclusive"] * 3
 
 
 def test_a_missing_alarm_closes_its_gate() -> None:
@@ -69,7 +76,7 @@ def test_a_missing_alarm_closes_its_gate() -> None:
 
 @pytest.mark.parametrize("wrong", [guards(Colour.BLUE), guards(description="written by hand")])
 def test_an_alarm_that_knows_not_where_to_roll_back_to_closes_its_gate(wrong: list[Alarm]) -> None:
-    assert list(monitored(FakeAlarms(*wrong)).values()).count("Fail") == 5
+    assert list(monitored(FakeAlarms(*wrong)).values()).count("Fail") == 8
 
 
 @pytest.mark.parametrize("body", [None, "{}", '{"widgets": []}', "not JSON"])

@@ -83,7 +83,7 @@ def test_a_second_attempt_finds_its_own_lock(desk: Desk) -> None:
 
 
 def test_a_second_deployment_is_told_who_holds_the_lock_and_since_when(desk: Desk) -> None:
-    desk.executions.running.add(arn("d1"))
+    desk.executions.under_way.add(arn("d1"))
     desk.acquire("d1")
 
     with pytest.raises(LockHeldError, match=f"deployment d1 has held sandbox since {STARTED}"):

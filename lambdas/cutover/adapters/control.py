@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -38,8 +38,11 @@ class EventBus:
 
 
 class StateMachineExecutions:
-    def __init__(self, client: Any) -> None:
+    """`machine` is the ARN whose executions `running` lists."""
+
+    def __init__(self, client: Any, machine: str = "") -> None:
         self._client = client
+        self._machine = machine
 
     def runs(self, arn: str) -> bool:
         with aws_errors():
@@ -50,6 +53,11 @@ class StateMachineExecutions:
                     return False
                 raise
         return status in ("RUNNING", "PENDING_REDRIVE")
+
+    def running(self) -> Sequence[str]:
+        with aws_errors():
+            found = self._client.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")
+        return [execution["executionArn"] for execution in found["executions"]]
 
     def stop(self, arn: str, cause: str) -> None:
         """Does nothing for an execution that has ended or is forgotten."""

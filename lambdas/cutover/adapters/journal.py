@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
@@ -17,7 +17,9 @@ from cutover.adapters.aws import aws_errors, code
 from cutover.domain.errors import ConflictError, LockLostError, ThrottledError
 from cutover.domain.lock import Lock
 from cutover.domain.records import LOCK, Item, Key
-from cutover.ports import Change
+
+if TYPE_CHECKING:
+    from cutover.ports import Change
 
 _FAILED = "ConditionalCheckFailed"
 _OPERATIONS = {"put": "Put", "update": "Update", "check": "ConditionCheck"}
@@ -37,6 +39,8 @@ class DynamoJournal:
         return _from_table(item) if item else None
 
     def write(self, changes: Sequence[Change], *, lock: Lock | None = None) -> None:
+        from cutover.ports import Change  # noqa: PLC0415  a rollback's reading does not wait for it
+
         every = list(changes)
         if lock is not None:
             every.insert(0, Change("check", LOCK, expect={"holder": lock.holder, "fence": lock.fence}))

@@ -60,6 +60,19 @@ class ElasticLoadBalancer:
                 ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
             )
 
+    def block(self, listener: str) -> None:
+        """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html#fixed-response-actions"""
+        answer = {
+            "StatusCode": "503",
+            "ContentType": "application/json",
+            "MessageBody": '{"detail": "Under maintenance; please try again in a few minutes."}',
+        }
+        with aws_errors():
+            self._client.modify_listener(
+                ListenerArn=listener,
+                DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
+            )
+
     def health(self, target_group: str) -> Sequence[Target]:
         with aws_errors():
             found = self._client.describe_target_health(TargetGroupArn=target_group)

@@ -73,8 +73,6 @@ class CloudFormationStack:
         return Stack(found[0]["StackStatus"], reason, outputs, _parameters(found[0]))
 
     def resources(self) -> Sequence[StackResource]:
-        with aws_errors():
-            found = self._client.describe_stack_resources(StackName=self._name)["StackResources"]
         return [
             StackResource(
                 logical_id=resource["LogicalResourceId"],
@@ -82,14 +80,24 @@ class CloudFormationStack:
                 status=resource["ResourceStatus"],
                 reason=resource.get("ResourceStatusReason", ""),
             )
-            for resource in found
+            for resource in self._resources()
         ]
+
+    def _resources(self) -> Sequence[Mapping[str, Any]]:
+        """All of them: DescribeStackResources stops at 100.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackResources.html
+        """
+        with aws_errors():
+            pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self._name)
+            return [each for page in pages for each in page["StackResourceSummaries"]]
 
     def declared(self) -> Sequence[Declared]:
         with aws_errors():
             body = self._client.get_template(StackName=self._name, TemplateStage="Original")["TemplateBody"]
-            found = self._client.describe_stack_resources(StackName=self._name)["StackResources"]
-        physical = {each["LogicalResourceId"]: each.get("PhysicalResourceId") or "" for each in found}
+        physical = {
+            each["LogicalResourceId"]: each.get("PhysicalResourceId") or "" for each in self._resources()
+        }
         stack = self.stack()
         template = json.loads(body) if isinstance(body, str) else body
         return resolve(template, physical, stack.parameters if stack else {})

@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from cutover.domain.colours import Colour
 from cutover.domain.environment import Targets
 from cutover.domain.errors import InvalidInputError
 
+Value = TypeVar("Value")
+#: The five of requirement D1, a minute at a time.
 KINDS = ("errors", "latency", "cpu", "memory", "health")
+#: On our own metrics, ten seconds at a time: they are there while a release runs on the colour.
+FAST_KINDS = ("fast-errors", "fast-latency", "fast-silence")
 
 
 def alarm_names(environment: str, colour: Colour) -> list[str]:
-    return [f"cutover-{environment}-backend-{colour}-{kind}" for kind in KINDS]
+    return [f"cutover-{environment}-backend-{colour}-{kind}" for kind in (*KINDS, *FAST_KINDS)]
+
+
+def is_fast(name: str) -> bool:
+    return name.endswith(tuple(f"-{kind}" for kind in FAST_KINDS))
 
 
 @dataclass(frozen=True)
@@ -46,22 +55,42 @@ def read_note(description: str) -> AlarmNote:
 
 @dataclass(frozen=True)
 class AlarmEvent:
-    """A "CloudWatch Alarm State Change" event.
+    """A "CloudWatch Alarm State Change" event. `at` is when the alarm went into ALARM.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
     """
 
     name: str
-    at: str
+    at: datetime
     reason: str
     note: AlarmNote
 
 
 def read_alarm_event(event: Mapping[str, Any]) -> AlarmEvent:
-    detail = event.get("detail") or {}
-    state = detail.get("state") or {}
-    description = (detail.get("configuration") or {}).get("description")
-    if not detail.get("alarmName") or not description:
-        raise InvalidInputError(f"the event of alarm {detail.get('alarmName')!r} carries no description")
-    at = str(state.get("timestamp") or event.get("time"))
-    return AlarmEvent(str(detail["alarmName"]), at, str(state.get("reason", "")), read_note(description))
+    """Raises InvalidInputError, naming the field, for an event that says too little, that is not about ALARM,
+    or that is of an alarm which guards no colour."""
+    name, state = _field(event, "detail.alarmName", str), _field(event, "detail.state.value", str)
+    if state != "ALARM":
+        raise InvalidInputError(f"detail.state.value: {state!r} is no reason to roll back; wanted 'ALARM'")
+    note = read_note(_field(event, "detail.configuration.description", str))
+    known = alarm_names(note.environment, note.colour)
+    if name not in known:
+        raise InvalidInputError(
+            f"detail.alarmName: {name!r} is not known; those that guard {note.colour} are {', '.join(known)}"
+        )
+    told = _field(event, "detail.state.timestamp", str)
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError as error:
+        raise InvalidInputError(f"detail.state.timestamp: {told!r} is not a time in ISO 8601") from error
+    reason = event["detail"]["state"].get("reason", "")
+    return AlarmEvent(name, at if at.tzinfo else at.replace(tzinfo=UTC), str(reason), note)
+
+
+def _field(event: Mapping[str, Any], path: str, kind: type[Value]) -> Value:
+    value: Any = event
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if not isinstance(value, kind) or not value:
+        raise InvalidInputError(f"{path}: {value!r} says nothing; an alarm's event has it")
+    return value

@@ -44,6 +44,10 @@ class LockHeldError(TerminalError):
     """Another deployment is under way."""
 
 
+class FrozenError(TerminalError):
+    """Somebody has frozen the environment; the message says who, why and how to end it."""
+
+
 class LockLostError(TerminalError):
     """This deployment's lock was taken over; nothing more may be written in its name."""
 

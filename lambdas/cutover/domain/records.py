@@ -27,6 +27,7 @@ class Key(NamedTuple):
 
 LOCK = Key("LOCK", "LOCK")
 LIVE = Key("LIVE", "backend")
+FREEZE = Key("FREEZE", "FREEZE")
 HISTORY = "DEPLOYMENTS"
 
 

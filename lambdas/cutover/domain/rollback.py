@@ -8,7 +8,7 @@ whether the other colour can serve at all. With the journal unreadable, weights 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
@@ -16,11 +16,19 @@ from cutover.domain.colours import Colour, Weights
 from cutover.domain.health import Health
 from cutover.domain.records import Live
 
+# With the journal unreadable nobody can say which release an old alarm was about. It is also how long an
+# alarm's event is delivered for at all (stacks/control/events.py).
+LATE = timedelta(minutes=15)
+
 
 class Action(StrEnum):
-    """REFUSE wants a person: something is wrong, and moving traffic would not mend it."""
+    """REVIVE: start the previous containers first, then decide again. SETTLE: the traffic is back already and
+    the journal does not know, as after a rollback that was killed half-way. REFUSE wants a person: something
+    is wrong, and moving traffic would not mend it."""
 
     GO = "go"
+    REVIVE = "revive"
+    SETTLE = "settle"
     IGNORE = "ignore"
     REFUSE = "refuse"
 
@@ -33,7 +41,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """`to` is where the traffic goes; None unless the action is GO."""
+    """`to` is where the traffic goes, or is already; None unless the action is GO or SETTLE."""
 
     action: Action
     reason: str
@@ -44,7 +52,10 @@ class Decision:
 class Situation:
     """What was read. `live` is None when nothing was ever released, or when `journal_readable` is False.
 
-    `failing` is the colour to leave; `previous_health` is the other colour's, None when it could not be read.
+    `failing` is the colour to leave; `previous_health` is the other colour's, None when it could not be read,
+    and `standing` the deployment that was last released there, None when nobody knows. `weights` is None when
+    the listener could not be read; `edited` says why it is not one that a deployment has set. `raised_at` is
+    the alarm's own time. `revived`: the previous containers have been started already.
     """
 
     trigger: Trigger
@@ -55,50 +66,89 @@ class Situation:
     now: datetime
     journal_readable: bool = True
     healthy_share: float = 0.5
+    raised_at: datetime | None = None
+    edited: str | None = None
+    standing: str | None = None
+    revived: bool = False
 
 
 def decide(situation: Situation) -> Decision:
-    """Never towards a colour without a healthy target, and never twice for one release."""
-    past = _already_settled(situation)
-    if past is not None:
-        return past
-    to = situation.failing.other
-    health = situation.previous_health
-    if health is None:
-        return Decision(Action.REFUSE, f"the health of {to} can't be read, so nothing is sent there")
-    if health.healthy == 0:
-        return Decision(Action.REFUSE, f"{to} can't take the traffic: {health}")
-    share = situation.live.healthy_share if situation.live else situation.healthy_share
-    if health.share < share:
+    """Never towards a colour without enough healthy targets or with another release than the previous one,
+    never away from a listener that no deployment has set, and never twice for one release."""
+    for look in (_listener, _traffic, _release, _age):
+        decision = look(situation)
+        if decision is not None:
+            return decision
+    return _previous(situation)
+
+
+def _listener(situation: Situation) -> Decision | None:
+    if situation.edited is not None:
         return Decision(
-            Action.GO,
-            f"{to} is weak ({health}), but {situation.failing} is to be left and there is no third",
-            to,
+            Action.REFUSE,
+            f"{situation.edited}: no deployment did that, so it stays; put the listener back on one colour",
         )
-    return Decision(Action.GO, f"the traffic goes back to {to} ({health})", to)
+    weights = situation.weights
+    if weights is None or weights.only is not None or _shifting(situation, weights):
+        return None
+    return Decision(
+        Action.REFUSE,
+        f"the listener has the weights {weights}, and no deployment set those, so it stays; "
+        "put it back on one colour",
+    )
 
 
-def _already_settled(situation: Situation) -> Decision | None:
-    """Why there is nothing to move, if so."""
+def _shifting(situation: Situation, weights: Weights) -> bool:
+    """Whether a deployment may have set this split. The journal knows each share before the listener does.
+
+    Without the journal, a failing colour that has the smaller part can only be the one that is being tried.
+    """
+    if not situation.journal_readable:
+        return 0 < weights.of(situation.failing) < weights.of(situation.failing.other)
+    candidate = situation.live.candidate if situation.live else None
+    return candidate is not None and 0 < weights.of(candidate.colour) <= candidate.share
+
+
+def _tried(situation: Situation) -> bool:
+    """The colour that fails is the one that is being shifted to."""
+    candidate = situation.live.candidate if situation.live else None
+    return candidate is not None and candidate.colour is situation.failing
+
+
+def _traffic(situation: Situation) -> Decision | None:
+    """Why there is nothing to move, if the traffic is elsewhere."""
     live, failing = situation.live, situation.failing
     carrying = situation.weights.only if situation.weights else (live.colour if live else None)
-    if carrying is not None and carrying is not failing:
-        return Decision(Action.IGNORE, f"{failing} is not live: the traffic goes to {carrying}")
-    if live is not None and live.colour is failing:
-        return _settled_release(situation, live)
-    # The traffic is on `failing`, and the journal can't be read or does not know it: a swap that was cut
-    # short looks like this. With a journal that was read and holds no release at all, an alarm is about
-    # nothing.
-    if live is None and situation.journal_readable and situation.trigger is Trigger.ALARM:
-        return Decision(Action.IGNORE, "no release is live")
-    return None
+    if carrying is None or carrying is failing:
+        return None
+    if live is not None and _tried(situation) and not _before_its_swap(situation, live):
+        reason = f"the traffic goes to {carrying}, and a share of it was to go to {failing}"
+        return Decision(Action.SETTLE, reason, carrying)
+    if (
+        live is not None
+        and live.colour is failing
+        and not live.rolled_back
+        and live.previous_deployment is not None
+        # Else a later deployment is just taking the traffic, and its swap is about to be written down.
+        and situation.standing in (None, live.previous_deployment)
+        and not _before_its_swap(situation, live)
+    ):
+        return Decision(
+            Action.SETTLE,
+            f"the traffic goes to {carrying} already, and the journal still has version {live.version} live",
+            carrying,
+        )
+    return Decision(Action.IGNORE, f"{failing} is not live: the traffic goes to {carrying}")
 
 
-def _settled_release(situation: Situation, live: Live) -> Decision | None:
+def _release(situation: Situation) -> Decision | None:
     """Why the release that is live stays."""
+    live = situation.live
+    if live is None or live.colour is not situation.failing:
+        return _unknown_release(situation)
     if live.rolled_back:
         return Decision(
-            Action.IGNORE,
+            Action.REFUSE,
             f"{live.colour} (version {live.version}) is live because version {live.previous_version} was"
             " rolled back; going forward to that one again would be no help",
         )
@@ -108,18 +158,78 @@ def _settled_release(situation: Situation, live: Live) -> Decision | None:
         )
     match situation.trigger:
         case Trigger.ALARM:
-            if situation.now > datetime.fromisoformat(live.watch_until):
-                return Decision(
-                    Action.IGNORE, f"the watch over version {live.version} ended at {live.watch_until}"
-                )
+            return _watched(situation, live) or _contracted(live)
         case Trigger.DEPLOYMENT | Trigger.PERSON:
-            pass
+            return _contracted(live)
         case _ as unknown:
             assert_never(unknown)
-    if live.contracted_at is not None:
+
+
+def _unknown_release(situation: Situation) -> Decision | None:
+    """The traffic is on the failing colour, and the journal can't be read or does not have that colour live:
+    a release that is being tried, or a swap that was cut short."""
+    if situation.trigger is not Trigger.ALARM:
+        return None
+    if situation.live is None:
+        # A journal that was read and holds no release at all: the alarm is about nothing.
+        return Decision(Action.IGNORE, "no release is live") if situation.journal_readable else None
+    return _watched(situation, situation.live) if _tried(situation) else None
+
+
+def _watched(situation: Situation, live: Live) -> Decision | None:
+    """Why an alarm is not about the release that is live."""
+    if _before_its_swap(situation, live):
+        return Decision(
+            Action.IGNORE,
+            f"the alarm is of {situation.raised_at}, before version {live.version} took the traffic "
+            f"({live.swapped_at}): it is about an older deployment",
+        )
+    if situation.now > datetime.fromisoformat(live.watch_until):
+        return Decision(Action.IGNORE, f"the watch over version {live.version} ended at {live.watch_until}")
+    return None
+
+
+def _contracted(live: Live) -> Decision | None:
+    if live.contracted_at is None:
+        return None
+    return Decision(
+        Action.REFUSE,
+        f"since {live.contracted_at} the schema may lack what version {live.previous_version} needs; "
+        "go forward: deploy a version that mends it",
+    )
+
+
+def _before_its_swap(situation: Situation, live: Live) -> bool:
+    raised = situation.raised_at
+    return raised is not None and raised < datetime.fromisoformat(live.swapped_at)
+
+
+def _age(situation: Situation) -> Decision | None:
+    raised = situation.raised_at
+    if situation.journal_readable or raised is None or situation.now - raised <= LATE:
+        return None
+    return Decision(
+        Action.REFUSE,
+        f"the alarm is of {raised}, and the journal, which would say what was live then, can't be read",
+    )
+
+
+def _previous(situation: Situation) -> Decision:
+    """Whether the other colour can take the traffic."""
+    to, live, health = situation.failing.other, situation.live, situation.previous_health
+    back = live.previous_deployment if live is not None and live.colour is situation.failing else None
+    if back is not None and situation.standing not in (None, back):
         return Decision(
             Action.REFUSE,
-            f"since {live.contracted_at} the schema may lack what version {live.previous_version} needs; "
-            "go forward: deploy a version that mends it",
+            f"deployment {situation.standing} was released on {to} since, and not proved yet: "
+            f"deployment {back} does not stand there any more; redeploy it with --to {back}",
         )
-    return None
+    if health is None:
+        return Decision(Action.REFUSE, f"the health of {to} can't be read, so nothing is sent there")
+    share = live.healthy_share if live else situation.healthy_share
+    if health.healthy > 0 and health.share >= share:
+        return Decision(Action.GO, f"the traffic goes back to {to} ({health})", to)
+    wanted = f"{to} can't take the traffic: {health}, and {share:.0%} must be"
+    if health.total == 0 or situation.revived:
+        return Decision(Action.REFUSE, wanted)
+    return Decision(Action.REVIVE, f"{wanted}; its containers are started first")

@@ -18,7 +18,7 @@ from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.compatibility import prove_compatible
 from cutover.steps.http_security import check_http
-from cutover.steps.prove import prove
+from cutover.steps.prove import prove, see_gone
 from cutover.steps.smoke import Smoke
 
 
@@ -88,7 +88,18 @@ def proof(event: Mapping[str, Any]) -> dict[str, Any]:
     return prove(deployment.version, answers, port, http=wired.http, clock=wired.clock)
 
 
-ACTIONS = {"security": security, "smoke": smoke, "compatibility": compatibility, "prove": proof}
+def gone(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return see_gone(str(event["version"]), wired.variables.listener_port, http=wired.http, clock=wired.clock)
+
+
+ACTIONS = {
+    "security": security,
+    "smoke": smoke,
+    "compatibility": compatibility,
+    "prove": proof,
+    "gone": gone,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from cutover.domain.errors import ConflictError, LockHeldError, ThrottledError
-from cutover.domain.input import Input, read_id, read_input
+from cutover.domain.errors import ConflictError, FrozenError, LockHeldError, ThrottledError
+from cutover.domain.input import Input, Mode, read_id, read_input
 from cutover.domain.lock import Claim, LockRecord, decide_claim
-from cutover.domain.records import LOCK, Status, deployment_key, history_key, read_lock
+from cutover.domain.records import FREEZE, LOCK, Status, deployment_key, history_key, read_lock
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Configuration, Events, Executions, Journal
 from cutover.steps.records import ending
@@ -30,13 +30,15 @@ def acquire_lock(
     """`execution` is the state machine's context object: Id (an ARN) and Name.
 
     A second attempt finds its own lock and record. Raises LockHeldError while another deployment runs; a
-    holder whose execution has ended is taken over from, and its record closed as ABANDONED.
+    holder whose execution has ended is taken over from, and its record closed as ABANDONED. Raises
+    FrozenError while the environment is frozen.
     """
     wanted = read_input(raw_input, environment)
     deployment = read_id(execution.get("Name"))
     arn = str(execution.get("Id"))
     settings = configuration.read()
     for _ in range(ATTEMPTS):
+        _not_frozen(wanted, environment, journal)
         held = read_lock(journal.read(LOCK))
         runs = held is not None and bool(held.execution_arn) and executions.runs(str(held.execution_arn))
         decision = decide_claim(held, deployment, runs)
@@ -68,6 +70,16 @@ def acquire_lock(
     raise ThrottledError(
         f"the lock of {environment} changed hands {ATTEMPTS} times while {deployment} asked for it"
     )
+
+
+def _not_frozen(wanted: Input, environment: str, journal: Journal) -> None:
+    """A plan changes nothing and may be made all the same."""
+    frozen = journal.read(FREEZE) or {}
+    if frozen.get("frozen") and wanted.mode is not Mode.PLAN:
+        raise FrozenError(
+            f"{environment} is frozen since {frozen.get('since')} by {frozen.get('by')}: "
+            f"{frozen.get('reason')}; `cutover unfreeze {environment}` ends it"
+        )
 
 
 def _open(
@@ -107,6 +119,7 @@ def _open(
             expect={"holder": held.holder, "fence": held.fence} if held else {},
             absent=held is None,
         ),
+        *([] if wanted.mode is Mode.PLAN else [Change("check", FREEZE, expect={"frozen": None})]),
         Change("put", deployment_key(deployment), record),
         Change("put", history_key(now, deployment), line),
     ]

@@ -1,207 +1,115 @@
-"""What a rollback sees to once the traffic is back: record, execution, containers, lock, bus."""
+"""What a rollback sees to once the traffic is back: execution, record, lock, listeners, containers, bus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from cutover.domain.colours import Colour
-from cutover.domain.environment import Targets
-from cutover.domain.errors import CutoverError
-from cutover.domain.health import instances_of
-from cutover.domain.lock import Lock, LockRecord
-from cutover.domain.records import (
-    LIVE,
-    LOCK,
-    Deployment,
-    Live,
-    Status,
-    deployment_key,
-    history_key,
-    read_lock,
-)
-from cutover.domain.rollback import Trigger
+from cutover.domain.colours import Colour, Weights
+from cutover.domain.errors import UnhealthyTargetsError
+from cutover.domain.health import GONE, HEALTHY, Target, health_of, instances_of
+from cutover.domain.records import Deployment, deployment_key
 from cutover.domain.times import text
-from cutover.ports import (
-    Change,
-    Clock,
-    Contractions,
-    Events,
-    Executions,
-    Journal,
-    LoadBalancer,
-    RunCommand,
-)
-from cutover.steps.records import unlocking
+from cutover.ports import Change
+from cutover.steps.aftermath import Aftermath, World, attempt
 from cutover.steps.release import release_parameters
+from cutover.steps.rollback_clock import complete
+from cutover.steps.settle import Done, settle
 from cutover.steps.swap import aim
 
-Value = TypeVar("Value")
-
-
-class World(Protocol):
-    """All that a rollback may need. Each is made when it is first asked for: the way to the listener waits
-    for none of the others."""
-
-    @property
-    def journal(self) -> Journal: ...
-    @property
-    def balancer(self) -> LoadBalancer: ...
-    @property
-    def executions(self) -> Executions: ...
-    @property
-    def commands(self) -> RunCommand: ...
-    @property
-    def contractions(self) -> Contractions: ...
-    @property
-    def events(self) -> Events: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def document(self) -> str:
-        """The release document's name."""
-
-
-@dataclass(frozen=True)
-class Aftermath:
-    """Why, for whom and from where. `live` is the release that was left, None when the journal did not know
-    it; `record` is its deployment's, read later when it was not at hand."""
-
-    trigger: Trigger
-    name: str
-    cause: str
-    asked_at: str
-    live: Live | None
-    failing: Colour
-    record: Mapping[str, Any] | None = None
-
-    @property
-    def deployment(self) -> str | None:
-        if self.live is not None:
-            return self.live.deployment
-        return str(self.record["id"]) if self.record else None
-
-
-def attempt(what: str, problems: list[str], do: Callable[[], Value]) -> Value | None:
-    """What `do` returns; None, with a line in `problems`, when it fails."""
-    try:
-        return do()
-    except CutoverError as error:
-        problems.append(f"could not {what}: {type(error).__name__}: {error}")
-        return None
+if TYPE_CHECKING:
+    from cutover.domain.environment import Targets
+    from cutover.domain.rollback_clock import Clock
 
 
 def clean_up(
-    about: Aftermath, targets: Targets, told: Mapping[str, Any], problems: list[str], world: World
-) -> None:
-    """Each in turn, and each alone in its failure."""
-    lock = attempt("read the lock", problems, lambda: read_lock(world.journal.read(LOCK)))
-    if about.live is None and about.record is None and lock is not None and lock.holder:
-        # The journal does not know the release that was live: it is that of the deployment under way.
-        about = _with_record(about, lock.holder, problems, world)
-    elif about.record is None and about.deployment:
-        about = _with_record(about, about.deployment, problems, world)
-    attempt("write the record", problems, lambda: _record(about, told, world))
-    if about.deployment is not None:
-        name = about.deployment
+    about: Aftermath,
+    targets: Targets,
+    told: Mapping[str, Any],
+    clock: Clock,
+    *,
+    problems: list[str],
+    world: World,
+) -> Clock | None:
+    """Each in turn, and each alone in its failure. Returns the clock with all that could be found out; None
+    when another rollback has seen to all this."""
+    own, seen = about.deployment, len(problems)
+
+    def stop(arn: str) -> None:
+        attempt(f"stop {arn}", problems, lambda: world.executions.stop(arn, f"Rolled back: {about.cause}"))
+
+    at = text(clock.modified_at)
+    done = Done(about.cause, {**told, "clock": clock.as_json()}, at, own.lock if own else None)
+    left = attempt(
+        "write the record",
+        problems,
+        lambda: settle(
+            about.failing, about.trigger, done, own.id if own else None, stop, journal=world.journal
+        ),
+    )
+    written = not any(problem.startswith("could not write the record") for problem in problems[seen:])
+    if written and left is None:
+        return None
+    if not written and own is None:
+        # Nobody could say which execution it is: there is one at most, for they all take the same lock.
+        for arn in attempt("find the execution", problems, world.executions.running) or []:
+            stop(arn)
+    if left is not None:
+        name = str(left.record["id"])
         attempt("cancel the contraction", problems, lambda: world.contractions.cancel(name))
-    if about.trigger is not Trigger.DEPLOYMENT:
-        # Even another deployment's execution stops: its plan took the colour for idle that is live now.
-        _stop_execution(about, lock, problems, world)
+    to = about.failing.other
+    attempt("hold the listener", problems, lambda: hold(targets, to, world))
     attempt("aim the test listener", problems, lambda: aim(targets, about.failing, balancer=world.balancer))
-    attempt("stop the containers", problems, lambda: stop_containers(about, world, targets))
-    if about.trigger is not Trigger.DEPLOYMENT and lock is not None and lock.holder:
-        attempt("release the lock", problems, lambda: _unlock(lock, world))
-    event = {**told, "deployment": about.deployment, "problems": list(problems)}
+    record = left.record if left else {}
+    # Before the containers stop: nobody would see them answer afterwards.
+    clock = complete(clock, about.failing, left.since if left else None, record, world)
+    attempt("stop the containers", problems, lambda: stop_containers(about.failing, targets, record, world))
+    attempt("start the previous containers", problems, lambda: revive(to, targets, world))
+    told = {**told, "clock": clock.as_json()}
+    if written and record.get("started"):
+        change = Change("update", deployment_key(str(record["id"])), {"rollback": told})
+        attempt("write the clock", problems, lambda: world.journal.write([change]))
+    event = {**told, "deployment": record.get("id"), "problems": list(problems[seen:])}
     attempt("tell the bus", problems, lambda: world.events.publish("RolledBack", event))
+    return clock
 
 
-def stop_containers(about: Aftermath, world: World, targets: Targets | None = None) -> None:
-    """Sent, not waited for."""
-    record = about.record or {}
-    where = targets or (Targets.read(record["targets"]) if record.get("targets") else None)
-    if where is None:
+def hold(targets: Targets, colour: Colour, world: World) -> None:
+    """A swap that was under way may have moved the traffic once more before it lost its lock. Raises
+    UnhealthyTargetsError, with the traffic left where it is, when nobody is healthy on the colour."""
+    wanted, balancer = Weights.all_on(colour), world.balancer
+    if balancer.weights(targets.listener_arn, targets) == wanted:
         return
-    instances = instances_of(world.balancer.health(where.of(about.failing)))
+    health = health_of(balancer.health(targets.of(colour)))
+    if health.healthy == 0:
+        raise UnhealthyTargetsError(f"{colour} should have the traffic and can't take it: {health}")
+    balancer.set_weights(targets.listener_arn, targets, wanted)
+
+
+def revive(colour: Colour, targets: Targets, world: World) -> None:
+    """Start what stands on the instances of `colour` that have a sick target (requirement D2). Nothing
+    changes for containers that run already."""
+    sick = [
+        target for target in world.balancer.health(targets.of(colour)) if target.state not in (HEALTHY, *GONE)
+    ]
+    _send("start", sick, colour, {}, world)
+
+
+def stop_containers(colour: Colour, targets: Targets, record: Mapping[str, Any], world: World) -> None:
+    """Those of the deployment with this record. Sent, not waited for."""
+    _send("stop", world.balancer.health(targets.of(colour)), colour, record, world)
+
+
+def _send(action: str, on: Sequence[Target], colour: Colour, record: Mapping[str, Any], world: World) -> None:
+    instances = instances_of(on)
     if not instances:
         return
     deployment = Deployment(
-        id=about.deployment or about.name,
-        version=str(record.get("version") or (about.live.version if about.live else "unknown")),
+        id=str(record.get("id") or "rollback"),
+        version=str(record.get("version") or "unknown"),
         environment="",
         fence=0,
         started="",
     )
-    image = str(record.get("image_uri") or "")
-    parameters = release_parameters("stop", deployment, image, about.failing)
-    world.commands.send(world.document, instances, parameters, f"cutover {deployment.id} stop")
-
-
-def _with_record(about: Aftermath, deployment: str, problems: list[str], world: World) -> Aftermath:
-    record = attempt("read the record", problems, lambda: world.journal.read(deployment_key(deployment)))
-    return replace(about, record=record)
-
-
-def _record(about: Aftermath, told: Mapping[str, Any], world: World) -> None:
-    """The previous release is live again, marked so that nobody goes back to the failed one; the deployment's
-    record says so too. Expecting the release that was left makes a second, late rollback write nothing."""
-    changes = []
-    live = about.live
-    if live is not None and live.previous_colour is not None:
-        now = told["clock"]["modified_at"]
-        back = {
-            "deployment": live.previous_deployment,
-            "version": live.previous_version,
-            "image": live.previous_image,
-            "colour": live.previous_colour.value,
-            "previous_deployment": live.deployment,
-            "previous_colour": live.colour.value,
-            "previous_version": live.version,
-            "previous_image": live.image,
-            "swapped_at": now,
-            "rolled_back": True,
-        }
-        expected = {"deployment": live.deployment, "rolled_back": False}
-        changes.append(Change("update", LIVE, back, expect=expected))
-    if about.record is not None:
-        ended = {"status": Status.ROLLED_BACK.value, "finished": told["clock"]["modified_at"]}
-        more = {"cause": about.cause, "rollback": dict(told)}
-        identity = str(about.record["id"])
-        changes.append(Change("update", deployment_key(identity), {**ended, **more}))
-        changes.append(Change("update", history_key(str(about.record["started"]), identity), ended))
-    if changes:
-        world.journal.write(changes)
-
-
-def _stop_execution(about: Aftermath, lock: LockRecord | None, problems: list[str], world: World) -> None:
-    running = str((about.record or {}).get("execution_arn") or "")
-    was_running = (about.record or {}).get("status") == Status.RUNNING
-    arns = {running} if running and was_running else set()
-    if lock is not None and lock.holder and lock.execution_arn:
-        arns.add(lock.execution_arn)
-    for arn in sorted(arns):
-        attempt(f"stop {arn}", problems, partial(world.executions.stop, arn, f"Rolled back: {about.cause}"))
-    if lock is not None and lock.holder and lock.holder != about.deployment:
-        attempt(
-            "end the other deployment's record", problems, lambda: _end_other(str(lock.holder), about, world)
-        )
-
-
-def _end_other(deployment: str, about: Aftermath, world: World) -> None:
-    record = world.journal.read(deployment_key(deployment))
-    if record is None or record.get("status") != Status.RUNNING:
-        return
-    ended = {"status": Status.FAILED.value, "finished": text(world.clock.now())}
-    cause = {"cause": f"stopped, because the release that it followed was rolled back ({about.cause})"}
-    world.journal.write(
-        [
-            Change("update", deployment_key(deployment), {**ended, **cause}),
-            Change("update", history_key(str(record["started"]), deployment), ended),
-        ]
-    )
-
-
-def _unlock(lock: LockRecord, world: World) -> None:
-    world.journal.write([unlocking(Lock(str(lock.holder), lock.fence), text(world.clock.now()))])
+    parameters = release_parameters(action, deployment, str(record.get("image_uri") or ""), colour)
+    world.commands.send(world.document, instances, parameters, f"cutover {deployment.id} {action}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cutover.domain.alarms import alarm_names, read_note
+from cutover.domain.alarms import alarm_names, is_fast, read_note
 from cutover.domain.colours import Colour
 from cutover.domain.environment import Environment
 from cutover.domain.errors import InvalidInputError
@@ -18,7 +18,7 @@ from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.records import Deployment
 from cutover.ports import Alarm, Alarms
 
-STANDING = "ALARM"
+STANDING, NO_DATA = "ALARM", "INSUFFICIENT_DATA"
 ALARMS, DASHBOARD = Subject("D1", Persona.RELIABILITY), Subject("C4b", Persona.RELIABILITY)
 
 
@@ -43,6 +43,9 @@ def _alarm(name: str, alarm: Alarm | None, environment: Environment, colour: Col
     except InvalidInputError as error:
         return ALARMS.judge(title, False, found=str(error), wanted=wanted)
     right = note.colour is colour and note.targets == environment.targets
+    if is_fast(name) and right and alarm.state == NO_DATA:
+        # No data is not OK; the five of D1 guard without it, so that it is told and does not close the gate.
+        return ALARMS.inconclusive(title, found="it has no data", wanted=wanted, must=False)
     found = f"guards {note.colour}, {alarm.state}" + ("" if right else ", with another environment's targets")
     return ALARMS.judge(title, right and alarm.state != STANDING, found=found, wanted=wanted)
 

@@ -16,6 +16,9 @@ PATH = "/api/health"
 VERSION_HEADER = "x-release-version"
 PAUSE_SECONDS = 0.1
 LONGEST_SECONDS = 90.0
+# After a rollback nobody waits for this but the record of it.
+GONE_ANSWERS = 20
+GONE_SECONDS = 20.0
 
 
 def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) -> dict[str, Any]:
@@ -46,4 +49,28 @@ def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) ->
             return {"first_answer_at": first, "answers": row, "tries": tries, "version": version}
     raise DataPlaneNotProvedError(
         f"{answers} answers in a row of version {version} were not seen in {tries} tries; the last was {seen}"
+    )
+
+
+def see_gone(version: str, port: int, *, http: Http, clock: Clock) -> dict[str, Any]:
+    """{last_at, answers}: when the version was last seen, None if it was not, and how many answers of others
+    in a row have come since. Raises DataPlaneNotProvedError while it does not go.
+    """
+    began = clock.monotonic()
+    last: str | None = None
+    row = 0
+    while clock.monotonic() - began < GONE_SECONDS:
+        try:
+            found = http.request("GET", port, PATH).headers.get(VERSION_HEADER)
+        except NotReachableError:
+            clock.sleep(PAUSE_SECONDS)
+            continue
+        if found == version:
+            row, last = 0, text(clock.now())
+            continue
+        row += 1
+        if row >= GONE_ANSWERS:
+            return {"last_at": last, "answers": row}
+    raise DataPlaneNotProvedError(
+        f"{GONE_ANSWERS} answers in a row without version {version} were not seen in {GONE_SECONDS:.0f} s"
     )

@@ -1,6 +1,6 @@
 """Send the traffic back to the previous colour, and only then see to everything else.
 
-The way to the one change of the listener is as short as it can be: three reads side by side, a pure decision,
+The way to the one change of the listener is as short as it can be: four reads side by side, a pure decision,
 the change. What follows (the record, the execution, the containers, the lock, the bus) may fail piece by
 piece: each failure is recorded and told, and none undoes the change.
 """
@@ -10,20 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cutover.domain.alarms import AlarmEvent
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.environment import Targets
-from cutover.domain.errors import NothingToRollBackError, WrongEnvironmentError
+from cutover.domain.errors import (
+    CutoverError,
+    MisconfiguredError,
+    NothingToRollBackError,
+    NotReachableError,
+    WrongEnvironmentError,
+)
 from cutover.domain.failure import read_failure
 from cutover.domain.health import Health, health_of
-from cutover.domain.records import Deployment, Live, deployment_key
+from cutover.domain.records import LIVE, Deployment, Live, Status, colour_key, deployment_key
 from cutover.domain.rollback import Action, Decision, Situation, Trigger, decide
-from cutover.domain.times import text
-from cutover.steps.clean_up import Aftermath, World, attempt, clean_up, stop_containers
-from cutover.steps.records import read_live
+from cutover.domain.rollback_clock import Clock, embedded_metrics
+from cutover.steps.aftermath import Aftermath, World, attempt
+
+if TYPE_CHECKING:
+    from cutover.domain.alarms import AlarmEvent
+    from cutover.ports import Journal, LoadBalancer
+
+#: How long the previous containers may take to become healthy again: D2 wants all of it within a minute.
+REVIVAL_SECONDS = 50.0
+REVIVAL_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,9 @@ class Reading:
     live: Live | None
     journal_readable: bool
     weights: Weights | None
+    edited: str | None
     health: Health | None
+    standing: str | None
     problems: tuple[str, ...] = field(default=())
 
 
@@ -42,46 +55,50 @@ def roll_back_on_alarm(alarm: AlarmEvent, environment: str, world: World) -> dic
     note = alarm.note
     if note.environment != environment:
         raise WrongEnvironmentError(f"alarm {alarm.name} guards {note.environment!r}, not {environment!r}")
-    failing = note.colour
-    reading = _read(note.targets, failing.other, world)
-    situation = _situation(Trigger.ALARM, failing, reading, world)
-    cause = f"alarm {alarm.name}: {alarm.reason or note.meaning}"
+    reading = _read(note.targets, note.colour.other, world)
+    situation = replace(_situation(Trigger.ALARM, note.colour, reading, world), raised_at=alarm.at)
     about = Aftermath(
         trigger=Trigger.ALARM,
         name=alarm.name,
-        cause=cause,
+        cause=f"alarm {alarm.name}: {alarm.reason or note.meaning}",
         asked_at=alarm.at,
-        live=reading.live,
-        failing=failing,
+        failing=note.colour,
+        environment=environment,
     )
-    return _act(decide(situation), note.targets, about, reading.problems, world)
+    return _act(situation, note.targets, about, reading.problems, world)
 
 
 def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world: World) -> dict[str, Any]:
     """Raises NothingToRollBackError when there is no previous release, or it is live again already."""
     if named != environment:
         raise WrongEnvironmentError(f"environment: {named!r} is not this one; write {environment!r}")
-    asked = text(world.clock.now())
-    live = read_live(world.journal)
+    asked = world.clock.now()
+    live = _live(world.journal)
     if live is None:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
+    failing = live.candidate.colour if live.candidate else live.colour
+    if live.candidate is None:
+        _something_to_go_back_to(live, environment)
+    reading = _read(live.targets, failing.other, world)
+    about = Aftermath(
+        trigger=Trigger.PERSON,
+        name=by,
+        cause=f"rolled back by {by}: {reason}",
+        asked_at=asked,
+        failing=failing,
+        environment=environment,
+    )
+    situation = replace(_situation(Trigger.PERSON, failing, reading, world), live=live, journal_readable=True)
+    return _act(situation, live.targets, about, reading.problems, world)
+
+
+def _something_to_go_back_to(live: Live, environment: str) -> None:
     if live.previous_deployment is None:
         raise NothingToRollBackError(f"version {live.version} is the first release on {environment}")
     if live.rolled_back:
         raise NothingToRollBackError(
             f"version {live.previous_version} was rolled back already; {live.version} is live"
         )
-    reading = replace(_read(live.targets, live.colour.other, world, journal=False), live=live)
-    situation = _situation(Trigger.PERSON, live.colour, reading, world)
-    about = Aftermath(
-        trigger=Trigger.PERSON,
-        name=by,
-        cause=f"rolled back by {by}: {reason}",
-        asked_at=asked,
-        live=live,
-        failing=live.colour,
-    )
-    return _act(decide(situation), live.targets, about, reading.problems, world)
 
 
 def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], world: World) -> dict[str, Any]:
@@ -90,16 +107,17 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
 
     {action: rolled_back | not_needed | refused, reason, …}
     """
-    asked, what = text(world.clock.now()), read_failure(failure)
+    asked, what = world.clock.now(), read_failure(failure)
     record = world.journal.read(deployment_key(deployment.id)) or {}
     if not record.get("targets") or not record.get("colour"):
         return {"action": "not_needed", "reason": "nothing had been released, so the traffic was not touched"}
-    if record.get("status") == "ROLLED_BACK":
+    if record.get("status") == Status.ROLLED_BACK:
         return {"action": "not_needed", "reason": "it had been rolled back already"}
     targets, colour = Targets.read(record["targets"]), Colour(record["colour"])
     reading = _read(targets, colour.other, world)
     live = reading.live
     mine = live is not None and live.deployment == deployment.id and not live.rolled_back
+    tried = live is not None and live.candidate is not None and live.candidate.deployment == deployment.id
     # A swap that was cut short between the listener and the journal: the traffic is here, the journal says
     # there.
     unrecorded = reading.weights == Weights.all_on(colour) and (live is None or live.colour is not colour)
@@ -108,51 +126,73 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
         name=deployment.id,
         cause=str(what),
         asked_at=asked,
-        live=live if mine else None,
         failing=colour,
-        record=record,
+        environment=deployment.environment,
+        deployment=deployment,
     )
-    if not mine and not unrecorded:
-        return _leave_traffic(deployment, reading, about, world)
-    decision = decide(_situation(Trigger.DEPLOYMENT, colour, reading, world))
-    return _act(decision, targets, about, reading.problems, world)
+    if not (mine or tried or unrecorded):
+        return _leave_traffic(reading, about, targets, record, world)
+    return _act(
+        _situation(Trigger.DEPLOYMENT, colour, reading, world), targets, about, reading.problems, world
+    )
 
 
 def _leave_traffic(
-    deployment: Deployment, reading: Reading, about: Aftermath, world: World
+    reading: Reading, about: Aftermath, targets: Targets, record: Mapping[str, Any], world: World
 ) -> dict[str, Any]:
-    colour = about.failing
-    reason = "the traffic had not moved"
+    colour, reason = about.failing, "the traffic had not moved"
     if reading.live is not None and reading.live.colour is colour:
         return {
             "action": "not_needed",
             "reason": f"{reason}, and {colour} is live with version {reading.live.version}",
         }
+    if reading.weights is None or reading.weights.of(colour) > 0:
+        return {"action": "not_needed", "reason": f"{reason}; {colour} may carry traffic, so nothing stops"}
+    from cutover.steps.clean_up import stop_containers  # noqa: PLC0415  as below
+
     problems = list(reading.problems)
-    attempt("stop the containers", problems, lambda: stop_containers(about, world))
+    attempt("stop the containers", problems, lambda: stop_containers(colour, targets, record, world))
     stopped = "its containers are being stopped" if len(problems) == len(reading.problems) else "see problems"
     return {
         "action": "not_needed",
         "reason": f"{reason}; {stopped} on {colour}",
         "problems": problems,
-        "deployment": deployment.id,
+        "deployment": about.name,
     }
 
 
-def _read(targets: Targets, other: Colour, world: World, *, journal: bool = True) -> Reading:
-    """Journal, weights and the other colour's health at the same time; each may fail alone."""
-    # Clients are made here, in one thread: making them is not safe in several.
-    balancer, book = world.balancer, world.journal
-    with ThreadPoolExecutor(3) as pool:
-        live = pool.submit(read_live, book) if journal else None
-        weights = pool.submit(balancer.weights, targets.listener_arn, targets)
+def _read(targets: Targets, other: Colour, world: World) -> Reading:
+    """Listener, the other colour's health, what is live and what stands there: at the same time, and each
+    may fail alone."""
+    balancer, problems = world.balancer, list[str]()
+    with ThreadPoolExecutor(4) as pool:
+        listener = pool.submit(_listener, balancer, targets)
         health = pool.submit(lambda: health_of(balancer.health(targets.of(other))))
-        problems: list[str] = []
-        found_live = attempt("read the journal", problems, live.result) if live else None
+        # Made while those two are on their way, and in this thread: making clients is not safe in several.
+        journal = world.journal
+        live = pool.submit(_live, journal)
+        line = pool.submit(journal.read, colour_key(other))
+        found_live = attempt("read the journal", problems, live.result)
+        found_line = attempt("read the journal", problems, line.result)
         readable = not problems
-        found_weights = attempt("read the listener", problems, weights.result)
+        weights, edited = attempt("read the listener", problems, listener.result) or (None, None)
         found_health = attempt("read the target health", problems, health.result)
-    return Reading(found_live, readable, found_weights, found_health, tuple(problems))
+    standing = str(found_line["deployment"]) if found_line else None
+    return Reading(found_live, readable, weights, edited, found_health, standing, tuple(problems))
+
+
+def _live(journal: Journal) -> Live | None:
+    """As cutover.steps.records has it, which writes too and so imports more."""
+    item = journal.read(LIVE)
+    return Live.read(item) if item else None
+
+
+def _listener(balancer: LoadBalancer, targets: Targets) -> tuple[Weights | None, str | None]:
+    """The weights, or why they are none that a deployment can have set."""
+    try:
+        return balancer.weights(targets.listener_arn, targets), None
+    except MisconfiguredError as error:
+        return None, str(error)
 
 
 def _situation(trigger: Trigger, failing: Colour, reading: Reading, world: World) -> Situation:
@@ -164,15 +204,24 @@ def _situation(trigger: Trigger, failing: Colour, reading: Reading, world: World
         previous_health=reading.health,
         now=world.clock.now(),
         journal_readable=reading.journal_readable,
+        edited=reading.edited,
+        standing=reading.standing,
     )
 
 
 def _act(
-    decision: Decision, targets: Targets, about: Aftermath, problems: tuple[str, ...], world: World
+    situation: Situation, targets: Targets, about: Aftermath, problems: tuple[str, ...], world: World
 ) -> dict[str, Any]:
-    if decision.action is not Action.GO or decision.to is None:
-        return _stay(decision, about, problems, world)
-    world.balancer.set_weights(targets.listener_arn, targets, Weights.all_on(decision.to))
+    decision, left = decide(situation), list(problems)
+    if decision.action is Action.REVIVE:
+        decision = _revive(situation, targets, left, world)
+    match decision.action:
+        case Action.GO if decision.to is not None:
+            world.balancer.set_weights(targets.listener_arn, targets, Weights.all_on(decision.to))
+        case Action.SETTLE:
+            pass
+        case _:
+            return _stay(decision, about, left, world)
     modified = world.clock.now()
     told = {
         "action": "rolled_back",
@@ -181,37 +230,62 @@ def _act(
         "trigger": about.trigger.value,
         "by": about.name,
         "from": about.failing.value,
-        "to": decision.to.value,
-        "clock": {
-            "asked_at": about.asked_at,
-            "modified_at": text(modified),
-            "ms": _between(about.asked_at, modified),
-        },
+        "to": about.failing.other.value,
     }
-    left = list(problems)
-    clean_up(about, targets, told, left, world)
-    return {**told, "problems": left}
+    clock = Clock(about.asked_at, modified)
+    # The way to the listener waits for nothing that comes after it, not even for its import.
+    from cutover.steps.clean_up import clean_up  # noqa: PLC0415
+
+    done = clean_up(about, targets, told, clock, problems=left, world=world)
+    if done is None:
+        return {"action": "ignored", "reason": "another rollback has done and recorded all this already"}
+    metrics = embedded_metrics(about.environment, done.metrics(), modified)
+    return {**told, "clock": done.as_json(), "problems": left, "metrics": metrics}
 
 
-def _stay(decision: Decision, about: Aftermath, problems: tuple[str, ...], world: World) -> dict[str, Any]:
-    """A refusal is an event of its own: it needs a person."""
-    action = "refused" if decision.action is Action.REFUSE else "ignored"
+def _revive(situation: Situation, targets: Targets, problems: list[str], world: World) -> Decision:
+    """Start the previous containers and wait for them; then decide on what was found last."""
+    from cutover.steps.clean_up import revive  # noqa: PLC0415  as above
+
+    to = situation.failing.other
+    attempt("start the previous containers", problems, lambda: revive(to, targets, world))
+    deadline = world.clock.monotonic() + REVIVAL_SECONDS
+    while True:
+        world.clock.sleep(REVIVAL_PAUSE_SECONDS)
+        reading = _read(targets, to, world)
+        seen = replace(
+            situation,
+            weights=reading.weights,
+            edited=reading.edited,
+            previous_health=reading.health,
+            standing=reading.standing,
+            live=reading.live if reading.journal_readable else situation.live,
+        )
+        decision = decide(seen)
+        if decision.action is not Action.REVIVE:
+            return decision
+        if world.clock.monotonic() > deadline:
+            return decide(replace(seen, revived=True))
+
+
+def _stay(decision: Decision, about: Aftermath, problems: list[str], world: World) -> dict[str, Any]:
+    """A refusal is an event of its own: it needs a person, and says why nothing was moved.
+
+    Raises NotReachableError when nobody could be told of an alarm: then the event is delivered again, and
+    lies in the dead-letter queue in the end.
+    """
     told = {
-        "action": action,
+        "action": "refused" if decision.action is Action.REFUSE else "ignored",
         "reason": decision.reason,
         "cause": about.cause,
         "trigger": about.trigger.value,
         "by": about.name,
     }
-    left = list(problems)
     if decision.action is Action.REFUSE:
-        attempt("tell the bus", left, lambda: world.events.publish("RollbackRefused", told))
-    return {**told, "problems": left}
-
-
-def _between(asked_at: str, modified: datetime) -> int | None:
-    """Milliseconds; None when the alarm's own time can't be read."""
-    try:
-        return round((modified - datetime.fromisoformat(asked_at)).total_seconds() * 1000)
-    except (ValueError, TypeError):
-        return None
+        try:
+            world.events.publish("RollbackRefused", told)
+        except CutoverError as error:
+            if about.trigger is Trigger.ALARM:
+                raise NotReachableError(f"{decision.reason}; and nobody could be told: {error}") from error
+            problems.append(f"could not tell the bus: {error}")
+    return {**told, "problems": problems}

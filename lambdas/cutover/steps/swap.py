@@ -8,7 +8,7 @@ from typing import Any
 
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.environment import Environment, Targets
-from cutover.domain.errors import ReleaseFailedError, UnhealthyTargetsError
+from cutover.domain.errors import LockLostError, ReleaseFailedError, UnhealthyTargetsError
 from cutover.domain.health import health_of
 from cutover.domain.records import LIVE, Deployment, Live
 from cutover.domain.times import text
@@ -75,13 +75,25 @@ def swap(
         "previous_colour": live.previous_colour,
         "watch_until": live.watch_until,
     }
-    journal.write(
-        [Change("put", LIVE, live.item()), Change("update", deployment.key, {"swap": moved})],
-        lock=deployment.lock,
-    )
+    try:
+        journal.write(
+            [Change("put", LIVE, live.item()), Change("update", deployment.key, {"swap": moved})],
+            lock=deployment.lock,
+        )
+    except LockLostError:
+        _take_back(environment.targets, journal, balancer)
+        raise
     aim(environment.targets, colour.other, balancer=balancer)
     events.publish("TrafficShifted", {"deployment": deployment.id, "version": deployment.version, **moved})
     return moved
+
+
+def _take_back(targets: Targets, journal: Journal, balancer: LoadBalancer) -> None:
+    """A rollback was faster: it has taken the lock, and the listener goes where the journal says, unless
+    nobody is healthy there."""
+    now = read_live(journal)
+    if now is not None and health_of(balancer.health(targets.of(now.colour))).healthy > 0:
+        balancer.set_weights(targets.listener_arn, targets, Weights.all_on(now.colour))
 
 
 def _settle(targets: Targets, colour: Colour, balancer: LoadBalancer) -> None:
