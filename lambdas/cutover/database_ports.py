@@ -61,7 +61,8 @@ class Migrator(Protocol):
         """The names of what a contraction would do now."""
 
     def plan(self) -> Mapping[str, Any]:
-        """{steps, refused}: what both phases would do now, step by step, and what stands against it."""
+        """{steps, refused, estimate}: what both phases would do now, step by step, what stands against it, and
+        what holds for the moment only."""
 
 
 class MigrationPlans(Protocol):

@@ -47,8 +47,9 @@ def asked() -> Asked:
 
 
 def test_steps_and_refusals_are_handed_on(asked: Asked) -> None:
-    asked.answer({"steps": [STEP], "refused": []})
-    assert asked.plans.look(SOURCE) == {"steps": [STEP], "refused": []}
+    told = {"steps": [STEP], "refused": [], "estimate": {"reasons": {"create users.email": "12 documents"}}}
+    asked.answer(told)
+    assert asked.plans.look(SOURCE) == told
 
 
 def test_before_the_first_deployment_there_is_nobody_to_ask(asked: Asked) -> None:
@@ -90,4 +91,4 @@ def test_a_release_that_is_refused_has_a_plan_too(house: House) -> None:  # noqa
 
     house.migrator.plan = refused  # type: ignore[method-assign,assignment]
     told = database.handler({"action": "plan", "source": SOURCE}, None)
-    assert told == {"steps": [], "refused": ["two of number 3"]}
+    assert told == {"steps": [], "refused": ["two of number 3"], "estimate": {}}

@@ -39,7 +39,7 @@ class AskedMigrationPlans:
                 raise
             told = json.loads(answer["Payload"].read())
         if not answer.get("FunctionError"):
-            return {"steps": told["steps"], "refused": told["refused"]}
+            return {key: told[key] for key in ("steps", "refused", "estimate")}
         kind, words = str(told.get("errorType")), str(told.get("errorMessage"))
         if kind == UNKNOWN:
             return None

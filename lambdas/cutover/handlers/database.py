@@ -116,7 +116,7 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(wiring().migrator(files_of(str(event["source"]))).plan())
     except MigrationRefusedError as error:
-        return {"steps": [], "refused": [str(error)]}
+        return {"steps": [], "refused": [str(error)], "estimate": {}}
 
 
 def check(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,19 +60,20 @@ class Engine:
     def plan(self) -> Mapping[str, Any]:
         planned = migrations.plan(self._release, self._store)
         actions = [
-            {
-                "phase": action["phase"],
-                "name": action["what"],
-                "what": action["reason"],
-                "risk": action["risk"],
-            }
-            for action in planned["actions"]
+            {"name": each["collection"], **{key: str(each[key]) for key in ("phase", "what", "risk")}}
+            for each in planned["actions"]
         ]
         scripts = [
-            {"phase": script["kind"], "name": script["name"], "what": script["summary"]}
-            for script in planned["migrations"]
+            {"phase": each["kind"], "name": each["name"], "what": each["summary"]}
+            for each in planned["migrations"]
         ]
-        return {"steps": [*actions, *scripts], "refused": list(planned["refused"])}
+        # Reasons count documents, and so hold for the moment only.
+        reasons = {each["what"]: each["reason"] for each in planned["actions"]}
+        return {
+            "steps": [*actions, *scripts],
+            "refused": list(planned["refused"]),
+            "estimate": {"reasons": reasons},
+        }
 
     def _remaining(self) -> float:
         return self._until - self._clock.monotonic()
