@@ -61,7 +61,7 @@ class Migrator(Protocol):
         """The names of what a contraction would do now."""
 
     def plan(self) -> Mapping[str, Any]:
-        """{steps, refused, estimate}: what both phases would do now, step by step, what stands against it, and
+        """{steps, refused, estimate}: what both phases would do now step by step, what stands against it, and
         what holds for the moment only."""
 
 
