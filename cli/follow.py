@@ -16,7 +16,7 @@ from cli.session import Environment
 # The state that opens each section of the deployment, and what a person calls it.
 SECTIONS = {
     "Take the lock": "Lock",
-    "Prepare the change set": "Plan",
+    "Check the configuration": "Plan",
     "Wait for approval": "Approval",
     "1 Provision": "1 Provision",
     "2 Migrate": "2 Migrate",

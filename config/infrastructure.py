@@ -126,7 +126,7 @@ class Database(Table):
     """The DocumentDB cluster (requirement B4)."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-    instance_class: Annotated[str, StringConstraints(pattern=r"^db\.")] = "db.t3.medium"
+    instance_class: Annotated[str, StringConstraints(pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$")] = "db.t3.medium"
     instances: Annotated[int, Field(ge=1, le=16)] = 3
     # Also decides what a deleted stack leaves behind: with it, data stays.
     deletion_protection: bool = True
@@ -135,5 +135,5 @@ class Database(Table):
 class Cache(Table):
     """The Redis replication group (requirement B5)."""
 
-    node_type: Annotated[str, StringConstraints(pattern=r"^cache\.")] = "cache.t3.micro"
+    node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9-]+\.[a-z0-9]+$")] = "cache.t3.micro"
     nodes: Annotated[int, Field(ge=2, le=6)] = 2

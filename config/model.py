@@ -148,9 +148,11 @@ class Approval(Table):
 
 
 class Nightly(Table):
-    """What the schedule deploys at the window's start; off until it says what."""
+    """What the schedule does at the window's start: deploys what is pending, where `enabled` and told what;
+    else it looks at the environment, unless `verify` is off."""
 
     enabled: bool = False
+    verify: bool = True
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = "nightly"
     source: str | None = None
     image: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
@@ -198,6 +200,17 @@ class Configuration(Table):
         return self
 
     @model_validator(mode="after")
+    def _certificate_is_of_the_region(self) -> Self:
+        arn = self.backend.certificate_arn
+        if arn is not None and not arn.startswith(f"arn:aws:acm:{self.region}:"):
+            problem = (
+                f"is of another region, and a load balancer takes only those of its own, {self.region}; "
+                "request one there"
+            )
+            raise UnfitError("backend.certificate_arn", arn, problem)
+        return self
+
+    @model_validator(mode="after")
     def _services_have_names_of_their_own(self) -> Self:
         if self.frontend.domain == self.backend.domain:
             problem = "is the backend's too, and the balancer tells the two by name; choose another one"
@@ -233,16 +246,22 @@ class Configuration(Table):
             "instances_per_colour",
             "containers_per_instance",
             "first_port",
+            "instance_type",
+            "certificate_arn",
+            "hosted_zone_id",
         )
         return {
             "environment": self.environment,
+            "availability_zones": list(self.availability_zones),
             "poll_seconds": self.poll_seconds,
             **{
                 key: whole[key]
                 for key in ("watch", "load", "thresholds", "window", "alarms", "release", "approval")
             },
             "backend": {key: whole["backend"][key] for key in backend},
-            "database": {"name": self.database.name},
+            "frontend": {"domain": self.frontend.domain, "instance_type": self.frontend.instance_type},
+            "monitoring": {"instance_type": self.monitoring.instance_type},
+            "database": {"name": self.database.name, "instance_class": self.database.instance_class},
         }
 
 

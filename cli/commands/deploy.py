@@ -30,6 +30,7 @@ _REFUSALS = {
 }
 _BAD_INPUT = {
     "InvalidInputError",
+    "UnfitConfigurationError",
     "WrongEnvironmentError",
     "ImageNotFoundError",
     "SourceNotFoundError",

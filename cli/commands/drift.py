@@ -16,7 +16,7 @@ from cli.session import Environment, aws_errors_explained
 
 @click.command()
 @click.argument("environment_name", metavar="ENVIRONMENT")
-@click.option("--restore", is_flag=True, help="Close what somebody opened to the world.")
+@click.option("--restore", is_flag=True, help="Put the security groups right.")
 @click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def drift(environment_name: str, restore: bool, config_dir: Path | None, as_json: bool) -> None:

@@ -5,7 +5,7 @@ Every implementation maps its own errors to those of `cutover.domain.errors`: a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the rollback function waits for none of them
     from cutover.domain.environment import Targets
     from cutover.domain.health import Target
     from cutover.domain.lock import Lock
+    from cutover.domain.preflight import BucketState, Certificate, HostedZone
     from cutover.domain.records import Item, Key
     from cutover.domain.stacks import ChangeSet, Stack, StackResource
     from cutover.domain.templates import EnvironmentTemplate
@@ -130,6 +131,13 @@ class Stacks(Protocol):
     def declared(self) -> Sequence[Declared]:
         """The deployed template's resources, resolved."""
 
+    def waits_for(self) -> str | None:
+        """What the operation under way needs of a person: the DNS records of a certificate, and the way
+        out."""
+
+    def cancel_update(self) -> bool:
+        """Whether an update was under way that CloudFormation now takes back."""
+
     def first_failure(self) -> str | None:
         """The words of the first resource that failed in the stack's latest operation."""
 
@@ -150,6 +158,23 @@ class ChangeSets(Protocol):
     def delete(self, name: str) -> None: ...
 
 
+class Offers(Protocol):
+    """What AWS offers in the region, and what is taken already. Nothing is changed by asking."""
+
+    def zones_of_type(self, instance_type: str) -> Collection[str]:
+        """The availability zones that have this EC2 instance type; none for one that does not exist."""
+
+    def types(self) -> Sequence[str]:
+        """Every EC2 instance type of the region."""
+
+    def zones_of_class(self, instance_class: str) -> Collection[str]:
+        """The availability zones that have this class of DocumentDB instances."""
+
+    def bucket(self, name: str) -> BucketState: ...
+    def certificate(self, arn: str) -> Certificate | None: ...
+    def hosted_zone(self, identifier: str) -> HostedZone | None: ...
+
+
 @dataclass(frozen=True)
 class Layer:
     """One of the environment's templates, with its stack and that stack's change sets."""
@@ -165,12 +190,16 @@ class LiveResources(Protocol):
 
 
 class Doors(Protocol):
-    """The ingress rules of security groups, by the group's id."""
+    """The rules of security groups, in both directions, by the group's id."""
 
-    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]: ...
+    def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]:
+        """A group that is gone is not among them."""
 
     def close(self, group: str, rule: Rule) -> None:
-        """Revokes a rule whose source is a CIDR."""
+        """Takes a rule away."""
+
+    def put_back(self, group: str, rule: Rule) -> None:
+        """Adds a rule. Both do nothing where it is done already."""
 
 
 class DriftDetection(Protocol):

@@ -1,8 +1,6 @@
-"""ACM certificates that are real: issued by the sandbox's CA when they are asked for.
+"""ACM certificates that are real: issued by the sandbox's CA when their domains are validated.
 
-Validation counts as done at once, as when the zone is ours: the record that ACM asks for is answered by
-nobody here (https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html). Private keys lie under
-`pki/` and are never given out by the API
+Private keys lie under `pki/` and are never given out by the API
 (https://docs.aws.amazon.com/acm/latest/APIReference/API_GetCertificate.html).
 """
 
@@ -17,11 +15,11 @@ from typing import Any
 from ministack.services import acm
 from ministack.services.cloudformation import provisioners
 
+from sandbox.emulator.certificate_validation import ISSUED, PENDING, TYPE, Validation
 from sandbox.emulator.context import Context, replace, seam
 from sandbox.pki import Authority, IssuedCertificate
 from sandbox.settings import SandboxSettings
 
-_TYPE = "AWS::CertificateManager::Certificate"
 _ALGORITHMS = ("RSA_2048", "EC_prime256v1")
 
 
@@ -48,19 +46,27 @@ def install(context: Context) -> None:
     delete = seam(acm, "_delete_certificate")
     bring_in = seam(acm, "_import_certificate")
     shape = seam(acm, "_cert_shape")
+    give = seam(acm, "_get_certificate")
+    error = seam(acm, "error_response_json")
+    validation = Validation(context, functools.partial(_issue, settings))
 
     def request_certificate(data: dict[str, Any]) -> Any:
         algorithm = data.get("KeyAlgorithm", "RSA_2048")
         if algorithm not in _ALGORITHMS:
-            return seam(acm, "error_response_json")(
-                "ValidationException", f"key algorithm {algorithm!r} is not offered here", 400
-            )
+            return error("ValidationException", f"key algorithm {algorithm!r} is not offered here", 400)
         response = request(data)
         arn = _arn_in(response)
         if arn:
             acm._certificates[arn]["KeyAlgorithm"] = algorithm
-            _issue(settings, arn)
+            validation.begin(arn)
         return response
+
+    def get_certificate(data: dict[str, Any]) -> Any:
+        arn = data.get("CertificateArn", "")
+        if arn in acm._certificates and validation.settle(arn) == PENDING:
+            told = f"Certificate request is in progress. Please wait for the certificate {arn} to be issued."
+            return error("RequestInProgressException", told, 400)
+        return give(data)
 
     def delete_certificate(data: dict[str, Any]) -> Any:
         response = delete(data)
@@ -78,7 +84,11 @@ def install(context: Context) -> None:
         return response
 
     def certificate_shape(record: dict[str, Any]) -> dict[str, Any]:
+        status = validation.settle(record["CertificateArn"])
         described: dict[str, Any] = shape(record)
+        if status != ISSUED:  # these it has from the day on which it is issued
+            for key in ("IssuedAt", "NotBefore", "NotAfter"):
+                described.pop(key, None)
         algorithm = record.get("KeyAlgorithm", "RSA_2048")
         signature = "SHA256WITHECDSA"  # the CA's key is an elliptic-curve key
         return described | {"KeyAlgorithm": algorithm, "SignatureAlgorithm": signature}
@@ -87,10 +97,13 @@ def install(context: Context) -> None:
     replace(acm, "_delete_certificate", delete_certificate)
     replace(acm, "_import_certificate", import_certificate)
     replace(acm, "_cert_shape", certificate_shape)
-    _install_resource(settings)
+    replace(acm, "_get_certificate", get_certificate)
+    _install_resource(settings, validation)
+    # The creation waits for the validation: never on the event loop.
+    context.added_types.add(TYPE)
 
 
-def _install_resource(settings: SandboxSettings) -> None:
+def _install_resource(settings: SandboxSettings, validation: Validation) -> None:
     create = seam(provisioners, "_acm_certificate_create")
     delete = seam(provisioners, "_acm_certificate_delete")
 
@@ -101,7 +114,12 @@ def _install_resource(settings: SandboxSettings) -> None:
                 f"KeyAlgorithm {algorithm!r} is not offered here; use {' or '.join(_ALGORITHMS)}"
             )
         arn, attributes = create(logical_id, properties, stack_name)
-        _issue(settings, arn)
+        try:
+            validation.begin(arn)
+            validation.wait(arn, logical_id, properties, stack_name)
+        except Exception:
+            delete(arn, properties)
+            raise
         return arn, attributes
 
     def delete_resource(physical_id: str, properties: dict[str, Any]) -> None:
@@ -111,7 +129,7 @@ def _install_resource(settings: SandboxSettings) -> None:
     # The update handler calls the create handler by its name when the certificate has to be replaced.
     replace(provisioners, "_acm_certificate_create", create_resource)
     replace(provisioners, "_acm_certificate_delete", delete_resource)
-    handlers: dict[str, Callable[..., Any]] = seam(provisioners, "_RESOURCE_HANDLERS")[_TYPE]
+    handlers: dict[str, Callable[..., Any]] = seam(provisioners, "_RESOURCE_HANDLERS")[TYPE]
     handlers["create"], handlers["delete"] = create_resource, delete_resource
 
 

@@ -66,6 +66,12 @@ def _check_tls(policy: str | None, certificates: Sequence[str]) -> None:
     for arn in certificates:
         if arn not in acm._certificates:
             raise Refusal("CertificateNotFound", f"Certificate '{arn}' not found")
+        if acm._certificates[arn]["Status"] != "ISSUED":
+            raise Refusal(
+                "UnsupportedCertificate",
+                f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, "
+                "and a supported key size.",
+            )
     if policy is not None and translation.tls_versions(policy) is None:
         raise Refusal("SSLPolicyNotFound", f"The specified SSL policy '{policy}' does not exist")
 

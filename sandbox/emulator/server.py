@@ -36,6 +36,8 @@ ADDITIONS = (
     "registry",
     "image_scans",
     "databases",
+    "offerings",
+    "security_groups",
     "metrics",
     "alarms",
     "notifications",

@@ -23,6 +23,7 @@ WITHOUT_RESOURCE = frozenset(
         "ec2:DescribeFlowLogs",
         "ec2:DescribeImages",
         "ec2:DescribeInstances",
+        "ec2:DescribeInstanceTypeOfferings",
         "ec2:DescribeInternetGateways",
         "ec2:DescribeLaunchTemplates",
         "ec2:DescribeLaunchTemplateVersions",
@@ -31,6 +32,8 @@ WITHOUT_RESOURCE = frozenset(
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSecurityGroupRules",
         "ec2:DescribeVpcAttribute",
+        # What could be ordered belongs to nobody yet.
+        "rds:DescribeOrderableDBInstanceOptions",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancers",
         "elasticloadbalancing:DescribeRules",

@@ -31,14 +31,7 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     Delivery is retried, and so is the function; what fails for good is kept in a queue for people to read.
     """
     here = Construct(scope, "Alarm")
-    queue = sqs.CfnQueue(
-        here,
-        "DeadLetters",
-        queue_name=names.named("alarm-dead-letters"),
-        sqs_managed_sse_enabled=True,
-        message_retention_period=FOURTEEN_DAYS,
-    )
-    acknowledge(queue, "AwsSolutions-SQS3", "This is the dead-letter queue itself")
+    queue = _dead_letters(here, names, "alarm")
     rule_arn = names.arn("events", f"rule/{names.named('alarm')}")
     rule = events.CfnRule(
         here,
@@ -65,32 +58,6 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
             )
         ],
     )
-    sqs.CfnQueuePolicy(
-        here,
-        "DeadLettersPolicy",
-        queues=[queue.ref],
-        policy_document={
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "OnlyTls",
-                    "Effect": "Deny",
-                    "Principal": {"AWS": "*"},
-                    "Action": "sqs:*",
-                    "Resource": queue.attr_arn,
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
-                {
-                    "Sid": "UndeliveredAlarms",
-                    "Effect": "Allow",
-                    "Principal": {"Service": "events.amazonaws.com"},
-                    "Action": "sqs:SendMessage",
-                    "Resource": queue.attr_arn,
-                    "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
-                },
-            ],
-        },
-    )
     lambda_.CfnPermission(
         here,
         "Permission",
@@ -113,6 +80,46 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     return rule
 
 
+def _dead_letters(scope: Construct, names: Names, rule: str) -> sqs.CfnQueue:
+    """The queue for what the rule cutover-ENV-RULE could not deliver."""
+    queue = sqs.CfnQueue(
+        scope,
+        "DeadLetters",
+        queue_name=names.named(f"{rule}-dead-letters"),
+        sqs_managed_sse_enabled=True,
+        message_retention_period=FOURTEEN_DAYS,
+    )
+    acknowledge(queue, "AwsSolutions-SQS3", "This is the dead-letter queue itself")
+    rule_arn = names.arn("events", f"rule/{names.named(rule)}")
+    sqs.CfnQueuePolicy(
+        scope,
+        "DeadLettersPolicy",
+        queues=[queue.ref],
+        policy_document={
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "OnlyTls",
+                    "Effect": "Deny",
+                    "Principal": {"AWS": "*"},
+                    "Action": "sqs:*",
+                    "Resource": queue.attr_arn,
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+                {
+                    "Sid": "Undelivered",
+                    "Effect": "Allow",
+                    "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": queue.attr_arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+                },
+            ],
+        },
+    )
+    return queue
+
+
 def dead_letters(names: Names) -> Statement:
     """What the rollback function needs for its failed events to reach the queue."""
     return Statement(["sqs:SendMessage"], [names.arn("sqs", names.named("alarm-dead-letters"))])
@@ -132,6 +139,7 @@ def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnR
         purpose="Starts the release of a new instance",
         statements=[Statement(["states:StartExecution"], [machine_arn])],
     )
+    queue = _dead_letters(here, names, "launch")
     return events.CfnRule(
         here,
         "Rule",
@@ -143,32 +151,51 @@ def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnR
             "detail-type": ["EC2 Instance Launch Successful"],
             "detail": {"AutoScalingGroupName": [names.group(colour) for colour in COLOURS]},
         },
-        targets=[events.CfnRule.TargetProperty(id="boot", arn=machine_arn, role_arn=its_role.attr_arn)],
+        targets=[
+            events.CfnRule.TargetProperty(
+                id="boot",
+                arn=machine_arn,
+                role_arn=its_role.attr_arn,
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
+                # An instance without its release waits for nobody else: EventBridge's own day and 185 tries.
+                # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+                retry_policy=events.CfnRule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=86400, maximum_retry_attempts=185
+                ),
+            )
+        ],
     )
 
 
 def nightly(
     scope: Construct, names: Names, window: Window, plan: Nightly, machine_arn: str
 ) -> scheduler.CfnSchedule:
-    """The nightly run at the window's start (requirement H3), off unless configured to deploy something."""
+    """The nightly run at the window's start (requirement H3): a deployment, where one is configured and
+    pending, else a look at the environment."""
     here = Construct(scope, "Nightly")
     its_role = role(
         here,
         names,
         "nightly",
         service="scheduler.amazonaws.com",
-        purpose="Starts the nightly deployment",
+        purpose="Starts the nightly run",
         statements=[Statement(["states:StartExecution"], [machine_arn])],
     )
     hour, minute = (int(part) for part in window.start.split(":"))
-    given = {"version": plan.version, "source": plan.source, "image": plan.image}
-    execution = {"environment": names.environment, **{key: v for key, v in given.items() if v is not None}}
+    release = {"source": plan.source, "image": plan.image} if plan.enabled else {}
+    mode = {"mode": "nightly"} if plan.verify else {}
+    execution = {
+        "environment": names.environment,
+        "version": plan.version,
+        **mode,
+        **{key: value for key, value in release.items() if value is not None},
+    }
     return scheduler.CfnSchedule(
         here,
         "Schedule",
         name=names.named("nightly"),
-        description="Deploys every night when the window opens",
-        state="ENABLED" if plan.enabled else "DISABLED",
+        description="Deploys what is pending when the window opens, or looks at the environment",
+        state="ENABLED" if plan.enabled or plan.verify else "DISABLED",
         schedule_expression=f"cron({minute} {hour} * * ? *)",
         schedule_expression_timezone=window.zone,
         flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),

@@ -114,6 +114,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
         statements=[
             _stacks(
                 names,
+                "CancelUpdateStack",
                 "CreateChangeSet",
                 "DeleteChangeSet",
                 "DescribeChangeSet",
@@ -157,6 +158,7 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
                 ["elasticache:DescribeReplicationGroups"],
                 [names.arn("elasticache", f"replicationgroup:{names.prefix}")],
             ),
+            *_preflight(names),
         ],
         environment={
             "TEMPLATES": provisioning.templates.told,
@@ -164,8 +166,23 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             "CODE_BUCKET": code.bucket,
             "CODE_KEY": code.key,
             "LAYER_ARN": code.layer or "",
+            "BUCKETS": f"{names.files_bucket},{names.logs_bucket}",
         },
     )
+
+
+def _preflight(names: Names) -> list[Statement]:
+    """To ask beforehand for what AWS would refuse: types, names that are taken, certificate and zone."""
+    return [
+        Statement(["ec2:DescribeInstanceTypeOfferings", "rds:DescribeOrderableDBInstanceOptions"]),
+        # HeadBucket, which answers 403 without it, as for another account's.
+        Statement(
+            ["s3:ListBucket"],
+            [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
+        ),
+        Statement(["acm:DescribeCertificate"], [names.arn("acm", "certificate/*")]),
+        Statement(["route53:GetHostedZone"], ["arn:aws:route53:::hostedzone/*"]),
+    ]
 
 
 def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
@@ -304,7 +321,7 @@ def _rollback(names: Names) -> FunctionSpec:
 def _drift(names: Names, provisioning: Provisioning) -> FunctionSpec:
     return FunctionSpec(
         name="drift",
-        purpose="Compares the security groups with the templates and closes what was opened by hand",
+        purpose="Compares the security groups with the templates and puts them right",
         timeout_seconds=90,
         memory_mb=512,
         statements=[
@@ -318,9 +335,13 @@ def _drift(names: Names, provisioning: Provisioning) -> FunctionSpec:
             ),
             Statement(["cloudformation:DescribeStackDriftDetectionStatus"]),
             Statement(["ec2:DescribeSecurityGroups"]),
-            # It can only take away, and only from this environment's groups.
+            # Only on this environment's groups.
             Statement(
-                ["ec2:RevokeSecurityGroupIngress"],
+                [
+                    "ec2:AuthorizeSecurityGroupEgress",
+                    "ec2:AuthorizeSecurityGroupIngress",
+                    "ec2:RevokeSecurityGroupIngress",
+                ],
                 [names.arn("ec2", "security-group/*")],
                 {"StringEquals": {"aws:ResourceTag/cutover-environment": names.environment}},
             ),

@@ -60,10 +60,9 @@ def _service(
             template,
             count=shape.instances_per_colour,
             subnets=stack.given_subnets("Private"),
+            # The groups are attached to no target group: an instance becomes a target when its release is up
+            # (see release.sh), and would else count as sick until then.
             tags={"cutover-environment": names.environment, "cutover-colour": colour},
-            # Auto Scaling registers the backend's first ports. The frontend's are all left to a release: an
-            # instance that nothing was released to is no target.
-            target_groups=[target_groups[colour].ref] if service == "backend" else None,
         )
 
 

@@ -115,7 +115,6 @@ def auto_scaling_group(
     count: int,
     subnets: list[str],
     tags: Mapping[str, str],
-    target_groups: Sequence[str] | None = None,
 ) -> autoscaling.CfnAutoScalingGroup:
     """A group that stays as large as it is: what dies is replaced. `tags` go to the instances too."""
     size = str(count)
@@ -130,7 +129,6 @@ def auto_scaling_group(
         min_size=size,
         max_size=size,
         desired_capacity=size,
-        target_group_arns=target_groups,
         # By the instance alone: the idle colour has no healthy targets before its first release, and the
         # balancer's verdict would have its instances replaced without end.
         health_check_type="EC2",

@@ -139,7 +139,7 @@ register() {
     *) fail "colour is '$COLOUR': use blue or green" ;;
   esac
   instance="${AWS_SSM_INSTANCE_ID:-$(metadata instance-id)}"
-  # Auto Scaling may have registered the first port; a target that is registered stays as it is.
+  # Nobody else does: until here the instance is no target. One that is registered stays as it is.
   for ((port = FIRST_PORT; port < FIRST_PORT + CONTAINERS; port++)); do
     targets+=("Id=$instance,Port=$port")
   done

@@ -10,7 +10,7 @@ from typing import Any
 
 from cutover.database_ports import Explained
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.declared import Declared, Rule, ingress, wanted
+from cutover.domain.declared import Declared, Rule, rules, wanted
 from cutover.domain.environment import Targets
 from cutover.domain.errors import (
     ConflictError,
@@ -22,6 +22,7 @@ from cutover.domain.errors import (
 from cutover.domain.gates import Persona, Subject
 from cutover.domain.health import Target
 from cutover.domain.lock import Lock
+from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.queries import NamedQuery
 from cutover.domain.records import LOCK, Item, Key
 from cutover.ports import (
@@ -222,11 +223,12 @@ class FakeLive:
 
 
 class FakeDoors:
-    """Security groups by id; `closed` are the rules that were revoked."""
+    """Security groups by id; what was taken away and what was put back."""
 
     def __init__(self, groups: Mapping[str, frozenset[Rule]] | None = None) -> None:
-        self.groups = dict(groups if groups is not None else ingress(declare()))
+        self.groups = dict(groups if groups is not None else rules(declare()))
         self.closed: list[tuple[str, Rule]] = []
+        self.restored: list[tuple[str, Rule]] = []
 
     def rules(self, groups: Sequence[str]) -> Mapping[str, frozenset[Rule]]:
         return {group: self.groups[group] for group in groups if group in self.groups}
@@ -234,6 +236,40 @@ class FakeDoors:
     def close(self, group: str, rule: Rule) -> None:
         self.groups[group] -= {rule}
         self.closed.append((group, rule))
+
+    def put_back(self, group: str, rule: Rule) -> None:
+        self.groups[group] |= {rule}
+        self.restored.append((group, rule))
+
+
+class FakeOffers:
+    """Two zones with a few types; no bucket is taken, and there is one certificate and one hosted zone."""
+
+    def __init__(self) -> None:
+        zones = {"ap-northeast-2a", "ap-northeast-2c"}
+        self.by_type = {name: set(zones) for name in ("t3.micro", "t3.large", "m6i.large")}
+        self.by_class = {"db.t3.medium": set(zones)}
+        self.buckets: dict[str, BucketState] = {}
+        self.certificates = {"arn:c": Certificate("ISSUED", ["api.example.com"])}
+        self.zones = {"Z1": HostedZone("example.com", private=False)}
+
+    def zones_of_type(self, instance_type: str) -> set[str]:
+        return self.by_type.get(instance_type, set())
+
+    def types(self) -> Sequence[str]:
+        return sorted(self.by_type)
+
+    def zones_of_class(self, instance_class: str) -> set[str]:
+        return self.by_class.get(instance_class, set())
+
+    def bucket(self, name: str) -> BucketState:
+        return self.buckets.get(name, BucketState.FREE)
+
+    def certificate(self, arn: str) -> Certificate | None:
+        return self.certificates.get(arn)
+
+    def hosted_zone(self, identifier: str) -> HostedZone | None:
+        return self.zones.get(identifier)
 
 
 class FakeInstances:

@@ -117,7 +117,8 @@ def effect(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FakeStack:
-    """One stack and its change sets. `wanted` is its template; `breaks` makes the next change of it fail."""
+    """One stack and its change sets. `wanted` is its template; `breaks` makes the next change of it fail, and
+    while it is `waiting` for somebody it does not end."""
 
     def __init__(self, formation: FakeFormation, template: str, wanted: dict[str, Any]) -> None:
         self.formation, self.template, self.wanted = formation, template, wanted
@@ -126,7 +127,7 @@ class FakeStack:
         self.live: dict[str, Any] = {"Resources": {}, "Outputs": {}}
         self.sets: dict[str, ChangeSet] = {}
         self.bodies: dict[str, dict[str, Any]] = {}
-        self.breaks = self.failure = ""
+        self.breaks = self.failure = self.waiting = ""
         self.held = [StackResource(f"{template.capitalize()}Resource", "AWS::X", "CREATE_COMPLETE")]
         self.declares: list[Declared] = []
 
@@ -140,6 +141,15 @@ class FakeStack:
 
     def declared(self) -> Sequence[Declared]:
         return self.declares
+
+    def waits_for(self) -> str | None:
+        return self.waiting or None
+
+    def cancel_update(self) -> bool:
+        if self.there is None or self.there.status != "UPDATE_IN_PROGRESS":
+            return False
+        self.there = replace(self.there, status="UPDATE_ROLLBACK_IN_PROGRESS")
+        return True
 
     def first_failure(self) -> str | None:
         return self.failure or None
@@ -194,7 +204,7 @@ class FakeStack:
         for name, each in list(self.sets.items()):
             if each.status == "CREATE_IN_PROGRESS":
                 self.sets[name] = self._computed(each)
-            elif each.execution_status == "EXECUTE_IN_PROGRESS":
+            elif each.execution_status == "EXECUTE_IN_PROGRESS" and not self.waiting:
                 self._finish(each)
 
     def _computed(self, each: ChangeSet) -> ChangeSet:

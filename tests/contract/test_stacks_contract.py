@@ -172,7 +172,13 @@ def test_a_failed_update_is_the_executions_cause_and_leaves_the_stack_as_it_was(
     site.write(BROKEN, kind="AWS::StepFunctions::StateMachine")
 
     house = House(monkeypatch)
-    wired = SimpleNamespace(layers=site.layers, balancer=house.world.balancer, instances=FULL)
+    wired = SimpleNamespace(
+        layers=site.layers,
+        balancer=house.world.balancer,
+        instances=FULL,
+        offers=house.offers,
+        variables=SimpleNamespace(buckets="files,logs"),
+    )
     monkeypatch.setattr(provision, "wiring", lambda: wired)
     house.walk._on_wait = lambda: time.sleep(0.2)
     status, output = house.walk.run(INPUT)

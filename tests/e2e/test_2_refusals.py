@@ -43,6 +43,35 @@ def test_a_wrong_configuration_is_refused_by_field(product, tmp_path, old, new, 
     refused(done, 2, *words)
 
 
+PARAMETER = "/cutover/sandbox/configuration"
+
+
+def stacks(product):
+    """Every resource of the environment's stacks, by CloudFormation's own time of its last change."""
+    formation = product.root("cloudformation")
+    return {
+        (each["StackName"], each["LogicalResourceId"]): (each["PhysicalResourceId"], each["Timestamp"])
+        for stack in formation.describe_stacks()["Stacks"]
+        if stack["StackName"].startswith("cutover-sandbox-") and stack["StackStatus"] != "REVIEW_IN_PROGRESS"
+        for each in formation.describe_stack_resources(StackName=stack["StackName"])["StackResources"]
+    }
+
+
+def test_what_aws_would_refuse_is_told_by_field_before_anything_is_changed(product):
+    ssm, before = product.root("ssm"), stacks(product)
+    installed = ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+    wrong = json.loads(installed)
+    wrong["backend"] |= {"instance_type": "t3.gigantic", "hosted_zone_id": "Z0000000000"}
+    ssm.put_parameter(Name=PARAMETER, Value=json.dumps(wrong), Type="String", Overwrite=True)
+    try:
+        done = product.cutover("deploy", "sandbox", "--version", "v9")
+    finally:
+        ssm.put_parameter(Name=PARAMETER, Value=installed, Type="String", Overwrite=True)
+    refused(done, 2, "backend.instance_type = 't3.gigantic'", "t3.", "backend.hosted_zone_id = 'Z0000000000'")
+    assert stacks(product) == before
+    assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
+
+
 def test_an_image_that_does_not_exist_is_refused_and_the_lock_is_free_again(product):
     digest = "sha256:" + "0" * 64
     done = product.cutover("deploy", "sandbox", "--version", "v9", "--image", digest)

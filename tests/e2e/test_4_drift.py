@@ -46,3 +46,29 @@ def test_ssh_from_anywhere_is_told_then_closed(product: Any, group: str) -> None
     assert drift(product)[0] == 0
     (found,) = product.root("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"]
     assert not [each for each in found["IpPermissions"] if each.get("FromPort") == 22]
+
+
+def test_the_nights_look_puts_back_what_was_taken_away_and_tells_it(product: Any, group: str) -> None:
+    ec2 = product.root("ec2")
+    (before,) = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    (taken,) = before["IpPermissions"]
+    source = {"UserIdGroupPairs": [{"GroupId": taken["UserIdGroupPairs"][0]["GroupId"]}]}
+    ports = {key: taken[key] for key in ("IpProtocol", "FromPort", "ToPort")}
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[{**ports, **source}])
+    assert drift(product)[0] == 1
+
+    started = product.environment.states.start_execution(
+        stateMachineArn=product.environment.state_machine_arn,
+        input=json.dumps({"environment": "sandbox", "version": "nightly", "mode": "nightly"}),
+    )["executionArn"]
+    ended, record = product.end_of(started), product.record(started)
+    assert (ended.status, record["status"]) == ("SUCCEEDED", "VERIFIED"), ended.cause
+    (finding,) = record["drift"]["findings"]
+    assert (finding["group"], finding["what"], finding["done"]) == (
+        "cutover-sandbox-backend",
+        "missing",
+        "put back",
+    )
+    assert drift(product)[0] == 0
+    (after,) = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    assert after["IpPermissions"][0]["UserIdGroupPairs"][0]["Description"] == "BalancerToBackend"

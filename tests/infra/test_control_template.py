@@ -9,11 +9,15 @@ import aws_cdk as cdk
 import pytest
 import yaml
 
+from config.model import Nightly, Window
+from cutover.domain.input import Mode, read_input
+from cutover.domain.nightly import decide_night
 from stacks.constructs.state_machine import placeholders, state_machine
+from stacks.control import events
 from stacks.control.build import BUILDSPEC
 from stacks.control.stack import DEFINITION
 from stacks.control.templates import EnvironmentTemplate, publish
-from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, TEMPLATES
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, TEMPLATES, Names
 
 EVERYWHERE = {
     "CUTOVER_ENVIRONMENT",
@@ -25,7 +29,7 @@ EVERYWHERE = {
 }
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
-    "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN"},
+    "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN", "BUCKETS"},
     "plan": {"TEMPLATES", "REPOSITORY", "ARTIFACTS_BUCKET", "DATABASE_FUNCTION", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},
@@ -199,12 +203,39 @@ def test_every_alarm_of_the_environment_is_one_that_the_rule_catches(each):
         assert alarm["AlarmName"].startswith(prefix)
 
 
-def test_the_nightly_run_is_at_two_in_seoul_and_off(staging):
+def test_the_nightly_run_is_at_two_in_seoul_and_looks_at_the_environment(staging):
     schedule = staging.control.one("AWS::Scheduler::Schedule")
     assert schedule["ScheduleExpression"] == "cron(0 2 * * ? *)"
     assert schedule["ScheduleExpressionTimezone"] == "Asia/Seoul"
-    assert schedule["State"] == "DISABLED"
-    assert json.loads(schedule["Target"]["Input"])["environment"] == "staging"
+    assert schedule["State"] == "ENABLED"
+    given = json.loads(schedule["Target"]["Input"])
+    assert given == {"environment": "staging", "version": "nightly", "mode": "nightly"}
+    assert decide_night(read_input(given, "staging"), None, None).mode is Mode.VERIFY
+
+
+@pytest.mark.parametrize(
+    ("nightly", "state", "given"),
+    [
+        (
+            Nightly(enabled=True, image=f"sha256:{'a' * 64}", version="n1"),
+            "ENABLED",
+            {"version": "n1", "mode": "nightly", "image": f"sha256:{'a' * 64}"},
+        ),
+        # As it was before there was a look: deploy, whether it is live already or not.
+        (
+            Nightly(enabled=True, verify=False, image=f"sha256:{'a' * 64}"),
+            "ENABLED",
+            {"version": "nightly", "image": f"sha256:{'a' * 64}"},
+        ),
+        (Nightly(verify=False), "DISABLED", {"version": "nightly"}),
+    ],
+)
+def test_the_night_does_what_is_configured(nightly, state, given):
+    names = Names("staging", "111122223333", "ap-northeast-2")
+    stack = cdk.Stack(cdk.App(), "S")
+    schedule = events.nightly(stack, names, Window(), nightly, "arn:machine")
+    assert schedule.state == state
+    assert json.loads(schedule.target.input) == {"environment": "staging", **given}
 
 
 def test_the_journal_is_on_demand_and_can_be_put_back_in_time(staging):
@@ -272,6 +303,9 @@ def test_a_launch_of_either_colours_group_starts_the_boot_machine_alone(each):
     role = each.control.resources[target["RoleArn"]["Fn::GetAtt"][0]]["Properties"]
     (statement,) = role["Policies"][0]["PolicyDocument"]["Statement"]
     assert (statement["Action"], statement["Resource"]) == (["states:StartExecution"], [target["Arn"]])
+    (target,) = rule["Targets"]
+    assert each.control.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 
 def test_a_deployment_may_only_schedule_its_own_contraction(each):

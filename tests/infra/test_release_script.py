@@ -178,7 +178,7 @@ def test_a_release_ends_with_the_containers_up_and_registered(instance):
 
 
 def test_every_port_is_registered_with_the_colours_target_group(instance):
-    """Auto Scaling may have done so with the first; a target can be registered again.
+    """Nobody else does, and a target can be registered again.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RegisterTargets.html
     """
     instance.release()

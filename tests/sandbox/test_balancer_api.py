@@ -37,9 +37,9 @@ class Service:
             )["Subnet"]["SubnetId"]
             for n, zone in ((1, "a"), (2, "c"))
         ]
-        self.certificate = self.acm.request_certificate(DomainName="app.example.com", ValidationMethod="DNS")[
-            "CertificateArn"
-        ]
+        self.certificate = self.acm.request_certificate(
+            DomainName="app.example.test", ValidationMethod="DNS"
+        )["CertificateArn"]
         self.address = f"{network}.1.110"
         self.servers = {name: _serve(name, self.address) for name in ("blue", "green")}
         self.port = free_port()

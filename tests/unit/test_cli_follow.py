@@ -18,7 +18,7 @@ def entered(name, seconds):
 def test_a_section_ends_when_the_next_begins():
     progress = Progress()
     assert progress.enter(entered("Take the lock", 0)) is None
-    assert progress.enter(entered("Prepare the change set", 2)) == ("Lock", 2.0)
+    assert progress.enter(entered("Check the configuration", 2)) == ("Lock", 2.0)
     assert progress.enter(entered("Look at the change set", 3)) is None
     assert progress.enter(entered("1 Provision", 7)) == ("Plan", 5.0)
     assert progress.close(START + timedelta(seconds=9)) == ("1 Provision", 2.0)

@@ -257,6 +257,50 @@ def test_a_negative_threshold_is_named(edited, field):
     assert "greater than 0" in text
 
 
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("api_staging.example.com", "has the label 'api_staging'; use letters, digits and hyphens"),
+        ("-api.example.com", "has the label '-api'; use letters, digits and hyphens"),
+        ("api..example.com", "has an empty label; remove the dot too many"),
+        ("api.example.com.", "has an empty label"),
+        ("localhost", "has no dot; write the whole name"),
+        ("10.1.2.3", "ends in a number"),
+        ("https://api.example.com", "is an address, not a host's name"),
+        ("*.example.com", "is a wildcard"),
+        ("API.example.com", "has capitals; write api.example.com"),
+        ("평가.example.com", "is not in ASCII; write it in punycode: xn--o39al86e.example.com"),
+        ("ab--cd.example.com", "-- in that place is punycode's alone"),
+        ("xn--a.example.com", "-- in that place is punycode's alone"),
+        (f"{'a' * 64}.kr", "has a label of 64 characters"),
+        (f"{'a' * 30}.{'b' * 31}.kr", "has 65 characters, and ACM issues no certificate whose first name"),
+    ],
+)
+def test_a_domain_that_no_certificate_can_be_issued_for_is_named(edited, domain, expected):
+    text = message(edited, "api-staging.ai-model-mgmt.com", domain)
+    assert f"backend.domain is {domain!r}: it " in text
+    assert expected in text
+
+
+@pytest.mark.parametrize("domain", ["a.kr", "xn--o39al86e.xn--3e0b707e", f"{'a' * 61}.kr", "1-2.3com.kr"])
+def test_a_domain_that_dns_and_acm_take_is_taken(edited, domain):
+    assert edited("api-staging.ai-model-mgmt.com", domain).backend.domain == domain
+
+
+def test_a_certificate_of_another_region_is_named(edited):
+    arn = "arn:aws:acm:us-east-1:111122223333:certificate/x"
+    text = message(edited, "instance_type =", f'certificate_arn = "{arn}"\ninstance_type =')
+    assert f"backend.certificate_arn is {arn!r}: it is of another region" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"db.t3.medium"', '"db.t3"'), ('"cache.t3.micro"', '"cache.micro"'), ('"t3.large"', '"large"')],
+)
+def test_what_is_no_types_name_is_named(edited, old, new):
+    assert f"is {new.strip(chr(34))!r}: it must match" in message(edited, old, new)
+
+
 def test_the_nightly_run_must_know_what_it_deploys(edited):
     text = message(edited, "[load]", "[nightly]\nenabled = true\n\n[load]")
     assert "nightly.enabled is True: it needs exactly one of source and image" in text
@@ -280,6 +324,7 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
         assert len(text) <= 4096
         assert set(json.loads(text)) == {
             "environment",
+            "availability_zones",
             "poll_seconds",
             "watch",
             "load",
@@ -289,6 +334,8 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
             "release",
             "approval",
             "backend",
+            "frontend",
+            "monitoring",
             "database",
         }
 

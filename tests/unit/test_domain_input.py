@@ -30,6 +30,13 @@ def test_an_image_is_promoted_by_its_digest() -> None:
     assert (read.image, read.source, read.mode) == (DIGEST, None, Mode.PLAN)
 
 
+@pytest.mark.parametrize("mode", ["verify", "nightly"])
+def test_a_look_and_a_night_need_no_release(mode: str) -> None:
+    read = read_input({"environment": "sandbox", "version": "nightly", "mode": mode}, "sandbox")
+
+    assert (read.mode, read.source, read.image) == (Mode(mode), None, None)
+
+
 def test_nulls_are_as_good_as_nothing() -> None:
     nothing = dict.fromkeys(("image", "mode", "settings", "force", "persona", "user_centric"))
 
@@ -47,7 +54,9 @@ def test_nulls_are_as_good_as_nothing() -> None:
         (given(source=None), ["source, image", "neither is given"]),
         (given(source="https://example.com/x.zip"), ["source", "https://example.com/x.zip", "sources/"]),
         (given(source=None, image="backend:latest"), ["image", "backend:latest", "a tag is not enough"]),
-        (given(mode="dry"), ["mode", "'dry'", "deploy, plan"]),
+        (given(mode="dry"), ["mode", "'dry'", "deploy, plan, verify, nightly"]),
+        (given(mode="verify"), ["source, image", "a look deploys neither"]),
+        (given(mode="nightly", image=DIGEST), ["source, image", "both are given"]),
         (given(persona="sales"), ["persona", "'sales'", "all, reliability, performance, security"]),
         (given(user_centric="yes"), ["user_centric", "'yes'", "without quotes"]),
         (given(settings=["FAULT"]), ["settings", "['FAULT']"]),

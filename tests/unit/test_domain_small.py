@@ -136,7 +136,12 @@ def test_a_failure_without_a_readable_cause_is_still_a_sentence(failure: dict[st
 
 def test_draining_targets_count_neither_way() -> None:
     targets = [Target("i-1", 8000, "healthy"), Target("i-2", 8000, "unhealthy", "Target.FailedHealthChecks")]
-    health = health_of([*targets, Target("i-3", 8000, "draining")])
+    gone = [
+        Target("i-3", 8000, "draining"),
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
+        Target("i-4", 8000, "unused", "Target.InvalidState"),
+    ]
+    health = health_of([*targets, *gone])
     assert str(health) == "1 of 2 healthy (1 unhealthy: Target.FailedHealthChecks)"
     assert instances_of([*targets, *targets]) == ("i-1", "i-2")
 

@@ -15,6 +15,7 @@ from cutover.domain.alarms import FAST_KINDS, KINDS, read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.declared import Rule
 from cutover.domain.errors import NotReachableError, NotWaitingError, ServiceRefusedError
+from cutover.domain.preflight import BucketState
 from cutover.domain.prices import NO_PRICES
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
 from cutover.handlers import (
@@ -50,6 +51,7 @@ from tests.contract.fakes import (
     FakeMigrationPlans,
     FakeMigrator,
     FakeNetwork,
+    FakeOffers,
     FakePlans,
     FakeRegistry,
     FakeSources,
@@ -77,6 +79,9 @@ SECRETS = {
 }
 CONFIGURATION = {
     "environment": "sandbox",
+    "availability_zones": ["ap-northeast-2a", "ap-northeast-2c"],
+    "backend": {"domain": "api.example.com", "instance_type": "t3.micro"},
+    "database": {"name": "evaluation", "instance_class": "db.t3.medium"},
     "poll_seconds": 1,
     "watch": {"bake_seconds": 30, "hours": 24, "proof_answers": 3, "healthy_share": 0.5},
     "load": {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"},
@@ -112,7 +117,7 @@ class House:
         self.network = FakeNetwork(*DECLARED)
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
-        self.tasks = FakeTasks()
+        self.tasks, self.offers = FakeTasks(), FakeOffers()
         self.plans = FakePlans()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
@@ -194,7 +199,9 @@ class House:
             "instances": self.instances,
             "inventory": FakeInventory(),
             "resources": self.resources,
+            "offers": self.offers,
             "doors": self.doors,
+            "detection": SimpleNamespace(detect=lambda: {"status": "IN_SYNC", "resources": []}),
             "registry": self.registry,
             "sources": FakeSources(SOURCE, files=FILES),
             "migrator": lambda _files: self.migrator,
@@ -213,6 +220,7 @@ class House:
             "visitor": self.world.visitor,
             "variables": SimpleNamespace(
                 cutover_environment="sandbox",
+                buckets="files,logs",
                 dashboard="dashboard",
                 application_secret="application",
                 smoke_secret="smoke",
@@ -378,6 +386,21 @@ def test_a_mistake_in_the_input_is_the_executions_cause(house: House) -> None:
     assert output["Cause"].startswith("versoin: not a field of the input")
 
 
+def test_a_configuration_that_aws_would_refuse_is_told_by_field_and_touches_nothing(house: House) -> None:
+    house.configuration.settings = {
+        **CONFIGURATION,
+        "backend": {"domain": "api.example.com", "instance_type": "t3.gigantic"},
+    }
+    house.offers.buckets = {"files": BucketState.TAKEN}
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "UnfitConfigurationError")
+    assert "backend.instance_type = 't3.gigantic'" in output["Cause"]
+    assert "environment = 'files': another account has the bucket" in output["Cause"]
+    assert (house.formation.effects, house.world.balancer.moves) == ([], [])
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
 def test_a_second_deployment_is_refused_and_changes_nothing(house: House) -> None:
     house.world.journal.items[LOCK] = {"holder": "d1", "fence": 1, "since": "noon", "execution_arn": "arn:d1"}
     house.executions.under_way.add("arn:d1")
@@ -451,6 +474,7 @@ def test_what_is_wrong_before_the_swap_fails_the_deployment_and_moves_no_traffic
 def test_a_door_that_was_opened_by_hand_is_closed_and_told_and_the_deployment_goes_on(house: House) -> None:
     ssh = Rule("tcp", 22, 22, "0.0.0.0/0")
     house.doors.groups["securitygroup"] |= {ssh}
+    house.resources.found["SecurityGroup"] = {"ingress": str(ssh)}  # phase 1 sees it too, and leaves it to 5
     status, _ = house.walk.run(INPUT)
 
     assert (status, house.doors.closed) == ("SUCCEEDED", [("securitygroup", ssh)])
@@ -606,6 +630,38 @@ def test_a_phase_that_does_not_end_is_over_its_budget(house: House) -> None:
     assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
     assert "Phase 3 (Release) did not end within its time budget" in output["Cause"]
     assert house.record["status"] == "FAILED"
+
+
+DNS = "ACM waits for 1 DNS record before it issues the certificate: _a.example.com. CNAME _b.acm.aws."
+
+
+def test_an_update_that_waits_for_a_certificate_is_cancelled_at_the_end_and_the_record_named(
+    house: House,
+) -> None:
+    house.configuration.settings["poll_seconds"] = 60
+    service = house.formation.stacks["service"]
+    service.waiting = DNS
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
+    assert "Phase 1 (Provision) did not end within its time budget" in output["Cause"]
+    assert f"the stack cutover-sandbox-service was still UPDATE_IN_PROGRESS: {DNS}" in output["Cause"]
+    assert "CloudFormation takes it back to what it was" in output["Cause"]
+    assert service.there is not None
+    assert service.there.status == "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert house.world.balancer.of["listener"] == BLUE
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_of_a_creation_that_waits_people_are_told_what_to_do(house: House) -> None:
+    house.configuration.settings["poll_seconds"] = 60
+    house.formation.raze()
+    house.formation.stacks["service"].waiting = DNS
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "PhaseBudgetExceededError")
+    assert f"was still CREATE_IN_PROGRESS: {DNS}" in output["Cause"]
+    assert "delete-stack --stack-name cutover-sandbox-service" in output["Cause"]
 
 
 def test_a_lambda_that_breaks_for_a_reason_of_its_own_rolls_back_too(house: House) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cutover.domain.declared import Declared, Rule, ingress, resolve
+from cutover.domain.declared import EVERYWHERE, Declared, Rule, resolve, rules
 from cutover.domain.errors import StackFailedError
 from cutover.steps.drift import look_for_drift
 from tests.contract.fakes import FakeDoors
@@ -59,11 +59,57 @@ def test_an_unknown_rule_inside_is_told_and_left() -> None:
     assert answer["findings"][0]["what"] == "unknown"
 
 
-@pytest.mark.parametrize("groups", [{}, {GROUP: frozenset()}])
-def test_a_declared_rule_that_is_gone_is_missing(groups: dict[str, frozenset[Rule]]) -> None:
-    answer = look(FakeDoors(groups))
-    assert (answer["status"], answer["findings"][0]["what"]) == ("drifted", "missing")
+def test_declared_rules_that_are_gone_are_put_back_in_both_directions_and_told() -> None:
+    doors = FakeDoors({GROUP: frozenset()})
+    answer = look(doors)
+    assert answer["status"] == "restored"
+    assert [(f["rule"], f["what"], f["done"]) for f in answer["findings"]] == [
+        ("everything to 0.0.0.0/0", "missing", "put back"),
+        ("tcp 443 from 0.0.0.0/0", "missing", "put back"),
+    ]
     assert answer["gates"][0]["verdict"] == "Fail"
+    assert [group for group, _ in doors.restored] == [GROUP, GROUP]
+    assert look(doors)["status"] == "none"
+
+
+def test_looking_puts_nothing_back() -> None:
+    doors = FakeDoors({GROUP: frozenset()})
+    answer = look(doors, restore=False)
+    assert (answer["status"], doors.restored) == ("drifted", [])
+    assert {f["done"] for f in answer["findings"]} == {"left"}
+
+
+def test_nothing_is_put_back_into_a_group_that_is_gone() -> None:
+    doors = FakeDoors({})
+    answer = look(doors)
+    assert (answer["status"], doors.restored) == ("drifted", [])
+
+
+def test_a_rule_whose_peer_is_not_known_is_told_and_left() -> None:
+    formation, doors = FakeFormation(), FakeDoors({GROUP: frozenset({EVERYWHERE})})
+    rule = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "CidrIp": "${Address}/32"}
+    group = Declared("G", "AWS::EC2::SecurityGroup", GROUP, {"SecurityGroupIngress": [rule]})
+    formation.stacks["network"].declares = [group]
+    answer = look(doors, formation=formation)
+    assert (answer["status"], doors.restored) == ("drifted", [])
+
+
+def test_a_way_out_that_somebody_opened_is_told_and_left() -> None:
+    """The function may not take egress away, and nobody comes in by it."""
+    doors = with_rules(Rule("tcp", 25, 25, "0.0.0.0/0", outward=True))
+    answer = look(doors)
+    assert (answer["status"], doors.closed) == ("drifted", [])
+    assert answer["findings"][0]["what"] == "unknown"
+
+
+def test_what_is_put_back_has_its_description() -> None:
+    doors, formation = FakeDoors({GROUP: frozenset({EVERYWHERE})}), FakeFormation()
+    rule = {"IpProtocol": "-1", "FromPort": 0, "ToPort": 0, "CidrIp": "10.0.0.0/8", "Description": "inside"}
+    group = Declared("G", "AWS::EC2::SecurityGroup", GROUP, {"SecurityGroupIngress": [rule]})
+    formation.stacks["network"].declares = [group]
+    look(doors, formation=formation)
+    ((_, restored),) = doors.restored
+    assert (restored, restored.description) == (Rule("-1", -1, -1, "10.0.0.0/8"), "inside")
 
 
 def test_stacks_without_security_groups_are_no_proof() -> None:
@@ -101,9 +147,24 @@ def test_references_are_resolved_to_what_they_became() -> None:
         }
     }
     declared = resolve(template, {"Address": "1.2.3.4", "Front": "sg-1"}, {"Port": "8443"})
-    assert ingress(declared) == {
-        "sg-1": frozenset({Rule("tcp", 8443, 8443, "1.2.3.4/32"), Rule("-1", -1, -1, "sg-1")})
+    assert rules(declared) == {
+        "sg-1": frozenset({Rule("tcp", 8443, 8443, "1.2.3.4/32"), Rule("-1", -1, -1, "sg-1"), EVERYWHERE})
     }
+
+
+def test_a_group_with_a_way_out_of_its_own_has_no_other() -> None:
+    out = {
+        "GroupId": "sg-1",
+        "IpProtocol": "tcp",
+        "FromPort": 1,
+        "ToPort": 2,
+        "DestinationSecurityGroupId": "sg-2",
+    }
+    declared = [
+        Declared("A", "AWS::EC2::SecurityGroup", "sg-1", {}),
+        Declared("B", "AWS::EC2::SecurityGroupEgress", "sgr-1", out),
+    ]
+    assert rules(declared) == {"sg-1": frozenset({Rule("tcp", 1, 2, "sg-2", outward=True)})}
 
 
 def test_what_can_not_be_resolved_equals_nothing() -> None:

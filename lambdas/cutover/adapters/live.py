@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
 from cutover.adapters.doors import rules_of
-from cutover.domain.declared import Declared, hosts, number, shown, yes
+from cutover.domain.declared import Declared, hosts, number, rule_facts, yes
 
 Facts = Mapping[str, str]
 NOWHERE = ("NotFound", "NoSuch", "DoesNotExist", "does not exist")
@@ -60,7 +60,7 @@ def _nat(of: Services, d: Declared) -> Facts:
 
 def _group(of: Services, d: Declared) -> Facts:
     found = of("ec2").describe_security_groups(GroupIds=[d.physical_id])["SecurityGroups"][0]
-    return {"ingress": shown(rules_of(found))}
+    return rule_facts(rules_of(found))
 
 
 def _template(of: Services, d: Declared) -> Facts:

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
+from cutover.domain.certificates import certificate_waits, wanted_record
 from cutover.domain.declared import Declared, resolve
 from cutover.domain.stacks import ChangeSet, Stack, StackResource
 from cutover.domain.templates import EnvironmentTemplate
@@ -101,6 +102,34 @@ class CloudFormationStack:
         stack = self.stack()
         template = json.loads(body) if isinstance(body, str) else body
         return resolve(template, physical, stack.parameters if stack else {})
+
+    def waits_for(self) -> str | None:
+        ended: set[str] = set()
+        records: list[str] = []
+        for event in self._events():
+            logical_id, status = str(event["LogicalResourceId"]), str(event["ResourceStatus"])
+            if logical_id == self._name:
+                if status in OPERATION_BEGINS:
+                    break
+            elif not status.endswith("_IN_PROGRESS"):
+                ended.add(logical_id)
+            elif logical_id not in ended:
+                record = wanted_record(str(event.get("ResourceStatusReason") or ""))
+                records += [record] if record else []
+        return certificate_waits(list(dict.fromkeys(reversed(records)))) if records else None
+
+    def cancel_update(self) -> bool:
+        with aws_errors():
+            try:
+                self._client.cancel_update_stack(StackName=self._name)
+            except ClientError as error:
+                # It ended in the meantime: there is no error code of its own for it.
+                if code(error) == "ValidationError" and "cannot be called from current stack status" in str(
+                    error
+                ):
+                    return False
+                raise
+        return True
 
     def first_failure(self) -> str | None:
         failure = None

@@ -7,12 +7,14 @@ list of it can grow old.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cutover.domain.gates import Persona, Subject
 
 WORLD = frozenset({"0.0.0.0/0", "::/0"})
+#: How a reference begins that can't be resolved.
+UNRESOLVED = "${"
 Facts = Mapping[str, str]
 
 
@@ -28,12 +30,15 @@ class Declared:
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """Who may come in where: one source (a CIDR or a group's id). Ports are -1 for a protocol without."""
+    """Who may come in where, or go out: one peer (a CIDR, a group's or a prefix list's id). Ports are -1 for
+    a protocol without. What describes a rule makes no difference."""
 
     protocol: str
     first_port: int
     last_port: int
-    source: str
+    peer: str
+    outward: bool = False
+    description: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         ports = (
@@ -42,11 +47,11 @@ class Rule:
             else f"{self.first_port}-{self.last_port}"
         )
         what = "everything" if self.protocol == "-1" else f"{self.protocol} {ports}"
-        return f"{what} from {self.source}"
+        return f"{what} {'to' if self.outward else 'from'} {self.peer}"
 
     @property
-    def open_to_the_world(self) -> bool:
-        return self.source in WORLD
+    def lets_the_world_in(self) -> bool:
+        return self.peer in WORLD and not self.outward
 
 
 def resolve(
@@ -77,25 +82,48 @@ def _resolved(value: Any, known: Mapping[str, str]) -> Any:
     return {key: _resolved(each, known) for key, each in value.items()}
 
 
-def ingress(declared: Iterable[Declared]) -> dict[str, frozenset[Rule]]:
-    """By the security group's id, every rule that the template lets in."""
+#: What EC2 gives a group for which the template declares no way out.
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
+EVERYWHERE = Rule("-1", -1, -1, "0.0.0.0/0", outward=True)
+PEERS = (
+    "CidrIp",
+    "CidrIpv6",
+    "SourceSecurityGroupId",
+    "DestinationSecurityGroupId",
+    "SourcePrefixListId",
+    "DestinationPrefixListId",
+)
+
+
+def rules(declared: Iterable[Declared]) -> dict[str, frozenset[Rule]]:
+    """By the security group's id, every rule that the template declares, in both directions."""
     groups: dict[str, set[Rule]] = {}
     for each in declared:
         if each.type == "AWS::EC2::SecurityGroup":
-            rules = each.properties.get("SecurityGroupIngress") or []
-            groups.setdefault(each.physical_id, set()).update(_rule(rule) for rule in rules)
-        elif each.type == "AWS::EC2::SecurityGroupIngress":
-            groups.setdefault(str(each.properties["GroupId"]), set()).add(_rule(each.properties))
-    return {group: frozenset(rules) for group, rules in groups.items()}
+            own = groups.setdefault(each.physical_id, set())
+            own.update(_rule(rule, False) for rule in each.properties.get("SecurityGroupIngress") or [])
+            own.update(_rule(rule, True) for rule in each.properties.get("SecurityGroupEgress") or [])
+        elif each.type in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"):
+            rule = _rule(each.properties, each.type.endswith("Egress"))
+            groups.setdefault(str(each.properties["GroupId"]), set()).add(rule)
+    return {
+        group: frozenset(found if any(rule.outward for rule in found) else found | {EVERYWHERE})
+        for group, found in groups.items()
+    }
 
 
-def _rule(properties: Mapping[str, Any]) -> Rule:
-    sources = ("CidrIp", "CidrIpv6", "SourceSecurityGroupId", "SourcePrefixListId")
+def _rule(properties: Mapping[str, Any], outward: bool) -> Rule:
+    protocol = str(properties["IpProtocol"])
+    # Ports count for nothing where every protocol is meant.
+    ports = ("FromPort", "ToPort") if protocol != "-1" else ()
+    first, last = (int(properties.get(name, -1)) for name in ports) if ports else (-1, -1)
     return Rule(
-        str(properties["IpProtocol"]),
-        int(properties.get("FromPort", -1)),
-        int(properties.get("ToPort", -1)),
-        next((str(properties[name]) for name in sources if properties.get(name)), "nowhere"),
+        protocol,
+        first,
+        last,
+        next((str(properties[name]) for name in PEERS if properties.get(name)), "nowhere"),
+        outward,
+        str(properties.get("Description") or ""),
     )
 
 
@@ -112,11 +140,16 @@ def _of(requirement: str) -> Subject:
 
 
 def _rules(group: Declared, every: Sequence[Declared]) -> Facts:
-    return {"ingress": shown(ingress(every).get(group.physical_id, frozenset()))}
+    return rule_facts(rules(every).get(group.physical_id, frozenset()))
 
 
-def shown(rules: Iterable[Rule]) -> str:
-    return "; ".join(str(rule) for rule in sorted(rules)) or "none"
+def rule_facts(found: Iterable[Rule]) -> Facts:
+    """The rules of one security group, in the order in which they are compared."""
+    ordered = sorted(found)
+    return {
+        name: "; ".join(str(rule) for rule in ordered if rule.outward is outward) or "none"
+        for name, outward in (("ingress", False), ("egress", True))
+    }
 
 
 def _cluster(cluster: Declared, every: Sequence[Declared]) -> Facts:

@@ -36,6 +36,10 @@ class InvalidInputError(TerminalError):
     """The execution's input is not one that this machine takes."""
 
 
+class UnfitConfigurationError(TerminalError):
+    """The configuration asks for what AWS does not have, or what another account has; fields are named."""
+
+
 class WrongEnvironmentError(TerminalError):
     """The input names an environment that another control plane serves."""
 

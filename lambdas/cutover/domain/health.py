@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEALTHY = "healthy"
-# A draining target serves out what it has and takes nothing new: it is neither sick nor any use.
+# A draining target serves out what it has and takes nothing new: it is neither sick nor any use. The targets
+# of an instance that was terminated stay registered for a while; the balancer sends them nothing.
 GONE = frozenset({"draining"})
+TERMINATED = "Target.InvalidState"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Health:
 
 
 def health_of(targets: Sequence[Target]) -> Health:
-    counted = [target for target in targets if target.state not in GONE]
+    counted = [target for target in targets if target.state not in GONE and target.reason != TERMINATED]
     sick = Counter(
         f"{target.state}: {target.reason}" if target.reason else target.state
         for target in counted

@@ -35,14 +35,22 @@ _SETTING = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class Mode(StrEnum):
+    """VERIFY looks at the environment and puts its security groups right; NIGHTLY becomes one of the others
+    when the lock is taken."""
+
     DEPLOY = "deploy"
     PLAN = "plan"
+    VERIFY = "verify"
+    NIGHTLY = "nightly"
+
+
+WITHOUT_RELEASE = frozenset({Mode.VERIFY, Mode.NIGHTLY})
 
 
 @dataclass(frozen=True)
 class Input:
     """What is asked for. Exactly one of `source` (a key in the artifacts bucket) and `image` (a digest) is
-    set."""
+    set; none for a look, and perhaps none for the night."""
 
     environment: str
     version: str
@@ -94,7 +102,12 @@ def read_input(raw: object, environment: str) -> Input:
         )
     version = _matching(raw, "version", _VERSION, "letters, digits, dots, dashes and underscores, at most 64")
     source, image = raw.get("source"), raw.get("image")
-    if (source is None) == (image is None):
+    mode = Mode(_choice(raw, "mode", tuple(Mode)))
+    if mode is Mode.VERIFY and (source is not None or image is not None):
+        raise InvalidInputError(
+            "source, image: a look deploys neither; leave them out, or leave out the mode"
+        )
+    if (source is None) == (image is None) and (source is not None or mode not in WITHOUT_RELEASE):
         given = "neither is" if source is None else "both are"
         raise InvalidInputError(
             f"source, image: {given} given; give a source to build (sources/SHA256.zip) "
@@ -111,7 +124,7 @@ def read_input(raw: object, environment: str) -> Input:
         version=version,
         source=source,
         image=image,
-        mode=Mode(_choice(raw, "mode", tuple(Mode))),
+        mode=mode,
         settings=_settings(raw.get("settings")),
         forced_because=_reason(raw.get("force")),
         persona=_choice(raw, "persona", PERSONAS),

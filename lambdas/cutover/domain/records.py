@@ -60,6 +60,7 @@ class Status(StrEnum):
     FAILED = "FAILED"
     ROLLED_BACK = "ROLLED_BACK"
     PLANNED = "PLANNED"
+    VERIFIED = "VERIFIED"
     ABANDONED = "ABANDONED"
 
 

@@ -1,4 +1,4 @@
-"""The drift function: whether the environment is still what its template says, and doors closed again."""
+"""The drift function: whether the environment is still what its template says; security groups put right."""
 
 from __future__ import annotations
 
@@ -51,7 +51,14 @@ def restore(_event: Mapping[str, Any]) -> dict[str, Any]:
     return look_for_drift(layers=wired.layers, doors=wired.doors, restore=True)
 
 
-ACTIONS = {"look": look, "restore": restore}
+def night(_event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return look_for_drift(
+        layers=wired.layers, doors=wired.doors, restore=True, detection=wired.detection, strict=True
+    )
+
+
+ACTIONS = {"look": look, "restore": restore, "night": night}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

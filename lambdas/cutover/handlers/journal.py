@@ -77,7 +77,7 @@ def conclude(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
-    details = {name: event.get(name) for name in ("plan", "swap", "proof", "contraction")}
+    details = {name: event.get(name) for name in ("plan", "swap", "proof", "contraction", "drift")}
     return finish(
         deployment,
         Status(event["status"]),

@@ -12,6 +12,7 @@ from cutover.adapters.fleet import AutoScalingInstances
 from cutover.adapters.live import LiveResources
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import DataStores
+from cutover.adapters.offers import AwsOffers
 from cutover.adapters.stacks import layers_of
 from cutover.domain.records import Deployment
 from cutover.domain.templates import read_templates
@@ -20,6 +21,8 @@ from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.ports import Layer
 from cutover.steps.execute_change_sets import discard_change_sets, execute_change_sets
+from cutover.steps.give_up import give_up
+from cutover.steps.preflight import preflight
 from cutover.steps.prepare_change_sets import prepare_change_sets
 from cutover.steps.verify_resources import verify_resources
 
@@ -31,6 +34,7 @@ class Variables(Common):
     code_bucket: str
     code_key: str
     layer_arn: str
+    buckets: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Wiring:
     instances: AutoScalingInstances
     inventory: DataStores
     resources: LiveResources
+    offers: AwsOffers
 
 
 @cache
@@ -63,6 +68,17 @@ def wiring() -> Wiring:
         AutoScalingInstances(client("autoscaling")),
         DataStores(client("docdb"), client("elasticache")),
         LiveResources(client),
+        AwsOffers(client),
+    )
+
+
+def look_ahead(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return preflight(
+        event["configuration"],
+        wired.variables.buckets.split(","),
+        offers=wired.offers,
+        layers=wired.layers,
     )
 
 
@@ -80,6 +96,10 @@ def execute(event: Mapping[str, Any]) -> dict[str, Any]:
         instances=wired.instances,
         balancer=wired.balancer,
     )
+
+
+def withdraw(_event: Mapping[str, Any]) -> dict[str, Any]:
+    return give_up(layers=wiring().layers)
 
 
 def discard(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,11 +120,13 @@ def verify(_event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 ACTIONS = {
+    "preflight": look_ahead,
     "prepare": prepare,
     "prepared": prepare,
     "execute": execute,
     "executed": execute,
     "discard": discard,
+    "give_up": withdraw,
     "verify": verify,
 }
 

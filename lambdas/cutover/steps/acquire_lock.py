@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 from cutover.domain.errors import ConflictError, FrozenError, LockHeldError, ThrottledError
 from cutover.domain.input import Input, Mode, read_id, read_input
 from cutover.domain.lock import Claim, LockRecord, decide_claim
+from cutover.domain.nightly import decide_night
 from cutover.domain.records import FREEZE, LOCK, Status, deployment_key, history_key, read_lock
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Configuration, Events, Executions, Journal
-from cutover.steps.records import ending
+from cutover.steps.records import ending, read_live
 
 ATTEMPTS = 5
 
@@ -33,7 +35,7 @@ def acquire_lock(
     holder whose execution has ended is taken over from, and its record closed as ABANDONED. Raises
     FrozenError while the environment is frozen.
     """
-    wanted = read_input(raw_input, environment)
+    wanted = _settled(read_input(raw_input, environment), journal)
     deployment = read_id(execution.get("Name"))
     arn = str(execution.get("Id"))
     settings = configuration.read()
@@ -70,6 +72,16 @@ def acquire_lock(
     raise ThrottledError(
         f"the lock of {environment} changed hands {ATTEMPTS} times while {deployment} asked for it"
     )
+
+
+def _settled(wanted: Input, journal: Journal) -> Input:
+    """The night's execution is a deployment or a look from here on."""
+    if wanted.mode is not Mode.NIGHTLY:
+        return wanted
+    live = read_live(journal)
+    record = journal.read(deployment_key(live.deployment)) if live else None
+    mode = decide_night(wanted, live, record).mode
+    return replace(wanted, mode=mode)
 
 
 def _not_frozen(wanted: Input, environment: str, journal: Journal) -> None:

@@ -83,7 +83,8 @@ def _bring(
             change_sets.execute(name)
             return f"CloudFormation begins with the stack {sight.layer.template.stack}"
         case _:
-            pass
+            waits = sight.layer.stacks.waits_for() if sight.stack is not None and sight.stack.busy else None
+            return f"{sight}: {waits}" if waits else str(sight)
     return str(sight)
 
 

@@ -11,6 +11,13 @@ from cutover.domain.times import text
 from cutover.ports import Change, Clock, Events, Journal
 from cutover.steps.records import ending, unlocking
 
+#: What the bus is told.
+KINDS: Mapping[Status, str] = {
+    Status.SUCCEEDED: "DeploymentSucceeded",
+    Status.PLANNED: "DeploymentPlanned",
+    Status.VERIFIED: "EnvironmentVerified",
+}
+
 
 def finish(
     deployment: Deployment,
@@ -21,9 +28,9 @@ def finish(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """`details` (plan, swap, proof) go into the record. A success is one only while the release is still
-    live:
-    raises GateFailedError when it was rolled back at the last moment, LockLostError when the lock is gone.
+    """`details` (plan, swap, proof, drift) go into the record. A success is one only while the release is
+    still live: raises GateFailedError when it was rolled back at the last moment, LockLostError when the lock
+    is gone.
     """
     record = journal.read(deployment.key) or {}
     if record.get("status") == status:
@@ -52,6 +59,9 @@ def finish(
         raise LockLostError(
             f"deployment {deployment.id} no longer holds the lock, or is no longer live"
         ) from error
-    kind = "DeploymentSucceeded" if status is Status.SUCCEEDED else "DeploymentPlanned"
-    events.publish(kind, {"deployment": deployment.id, "version": deployment.version})
+    about = {"deployment": deployment.id, "version": deployment.version}
+    drift = details.get("drift") or {}
+    if drift.get("findings"):
+        events.publish("DriftFound", {**about, "status": drift["status"], "findings": drift["findings"]})
+    events.publish(KINDS[status], about)
     return {"deployment": deployment.id, "status": status.value}

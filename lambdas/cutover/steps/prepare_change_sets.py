@@ -12,6 +12,7 @@ from typing import Any
 from cutover.domain.destruction import destruction, refused
 from cutover.domain.errors import ChangeSetFailedError, DestructiveChangeError, StackFailedError
 from cutover.domain.records import Deployment
+from cutover.domain.refusals import with_way_out
 from cutover.domain.stacks import ChangeSet, Move
 from cutover.ports import ChangeSets, Layer, LoadBalancer
 from cutover.steps.layers import Sight, change_set_name, look
@@ -122,7 +123,7 @@ def refuse_failed(sight: Sight) -> None:
         )
     if sight.decision.move is Move.STUCK:
         why = sight.layer.stacks.first_failure() if sight.change_set is not None else None
-        raise StackFailedError(f"{sight}: {why}" if why else str(sight))
+        raise StackFailedError(f"{sight}: {with_way_out(why)}" if why else str(sight))
 
 
 def _told(sight: Sight, name: str) -> dict[str, Any]:
