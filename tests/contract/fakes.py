@@ -317,6 +317,16 @@ class FakeSources:
         return f"artifacts/{key}"
 
 
+class FakeMigrationPlans:
+    """`told` is what the database function answers; None where there is none."""
+
+    def __init__(self, told: Mapping[str, Any] | None = None) -> None:
+        self.told = told
+
+    def look(self, source: str) -> Mapping[str, Any] | None:
+        return self.told
+
+
 class FakePlans:
     def __init__(self) -> None:
         self.kept: dict[str, Mapping[str, Any]] = {}
@@ -518,6 +528,12 @@ class FakeMigrator:
 
     def contractions(self) -> Sequence[str]:
         return self.pending
+
+    def plan(self) -> Mapping[str, Any]:
+        return {
+            "steps": [{"phase": "contract", "name": name, "what": ""} for name in self.pending],
+            "refused": [],
+        }
 
     def _work(self, kind: str, deployment: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         if kind in self.broken:
