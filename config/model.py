@@ -91,6 +91,53 @@ class Alarms(Table):
     fast_requests: PositiveInt = 10
 
 
+class Shift(Table):
+    """How the traffic moves to the new colour (requirement A5): at once, by one small share first (canary),
+    or by equal shares (linear).
+
+    Between two shares the new release is judged: by its alarms, its targets, and by answers of both releases
+    to a load of our own through the live listener, so that there is something to judge at night too.
+    """
+
+    strategy: Literal["all_at_once", "canary", "linear"] = "all_at_once"
+    # The canary's share, or what each linear step adds.
+    percentage: Annotated[int, Field(ge=1, le=50)] = 10
+    # How long each share is watched before the next.
+    bake_seconds: Annotated[int, Field(ge=5, le=3600)] = 300
+    requests_per_second: Annotated[int, Field(ge=1, le=1000)] = 50
+    users: Annotated[int, Field(ge=1, le=200)] = 10
+    # With fewer answers of the new release in a comparison nothing can be said of it.
+    fewest_answers: PositiveInt = 100
+
+    @property
+    def shares(self) -> list[int]:
+        """Per cent of the traffic on the new colour, step by step; the last is all of it."""
+        match self.strategy:
+            case "all_at_once":
+                return [100]
+            case "canary":
+                return [self.percentage, 100]
+            case "linear":
+                return [*range(self.percentage, 100, self.percentage), 100]
+
+    @property
+    def comparison_seconds(self) -> int:
+        """One comparison is at most a minute long; a longer bake has several."""
+        return min(self.bake_seconds, 60)
+
+    @model_validator(mode="after")
+    def _enough_answers(self) -> Self:
+        expected = self.requests_per_second * self.comparison_seconds * self.percentage // 100
+        if self.strategy != "all_at_once" and expected < 2 * self.fewest_answers:
+            problem = (
+                f"gives the new release some {expected} answers in the {self.comparison_seconds} s of a "
+                f"comparison, and at least {2 * self.fewest_answers} are needed to be sure of fewest_answers "
+                f"({self.fewest_answers}); raise requests_per_second, percentage or bake_seconds"
+            )
+            raise UnfitError("requests_per_second", self.requests_per_second, problem)
+        return self
+
+
 class Watch(Table):
     """What happens after the swap: how long it is watched, and what proves the data plane."""
 
@@ -180,6 +227,7 @@ class Configuration(Table):
     load: Load = Load()
     thresholds: Thresholds = Thresholds()
     alarms: Alarms = Alarms()
+    shift: Shift = Shift()
     watch: Watch = Watch()
     release: Release = Release()
     window: Window = Window()
@@ -262,6 +310,11 @@ class Configuration(Table):
             "frontend": {"domain": self.frontend.domain, "instance_type": self.frontend.instance_type},
             "monitoring": {"instance_type": self.monitoring.instance_type},
             "database": {"name": self.database.name, "instance_class": self.database.instance_class},
+            "shift": {
+                **whole["shift"],
+                "shares": self.shift.shares,
+                "comparison_seconds": self.shift.comparison_seconds,
+            },
         }
 
 

@@ -30,6 +30,8 @@ CONTROL_FUNCTIONS = (
     "approval",
 )
 ENVIRONMENT_FUNCTIONS = ("database", "probe", "load")
+# In the environment too, but Secrets Manager's to call, not the control plane's.
+ROTATION = "rotation"
 
 
 @dataclass(frozen=True)

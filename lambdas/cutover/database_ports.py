@@ -60,6 +60,18 @@ class Migrator(Protocol):
     def contractions(self) -> Sequence[str]:
         """The names of what a contraction would do now."""
 
+    def plan(self) -> Mapping[str, Any]:
+        """{steps, refused, estimate}: what both phases would do now step by step, what stands against it, and
+        what holds for the moment only."""
+
+
+class MigrationPlans(Protocol):
+    """Asks the database, from outside its network, what a release's migrations would do now."""
+
+    def look(self, source: str) -> Mapping[str, Any] | None:
+        """{steps, refused}; None where the environment has no database yet. Raises MisconfiguredError for
+        declarations that can't be read."""
+
 
 class Database(Protocol):
     """The accounts and the seed of the environment's database."""

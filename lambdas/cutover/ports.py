@@ -414,6 +414,21 @@ class LoadSummary:
     lag_p95_ms: float
 
 
+@dataclass(frozen=True)
+class VersionAnswers:
+    """What one version answered; `failed` of them with a status of 400 or above."""
+
+    answers: int
+    failed: int
+    p95_ms: float
+
+
 class Load(Protocol):
+    def by_version(
+        self, *, port: int, path: str, rate: float, users: int, seconds: float
+    ) -> Mapping[str, VersionAnswers]:
+        """By the version that each answer names; under "" those that named none, and the requests that got
+        no answer (all of them failed)."""
+
     def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
         """Raises NotReachableError when nothing answers at all."""

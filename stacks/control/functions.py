@@ -189,7 +189,7 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
     return FunctionSpec(
         name="plan",
         purpose="Works out what a deployment would do",
-        timeout_seconds=60,
+        timeout_seconds=110,
         memory_mb=512,
         statements=[
             _table(names, "GetItem", "Query"),
@@ -203,6 +203,8 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
                     f"arn:aws:s3:::{provisioning.templates.bucket}/*",
                 ],
             ),
+            # What the migrations would do, only the database can tell.
+            Statement(["lambda:InvokeFunction"], [names.function_arn("database")]),
             Statement(["s3:GetObject", "s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/plans/*"]),
             # Without it, a source that is not there answers 403 instead of 404.
             Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
@@ -211,6 +213,7 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
             "TEMPLATES": provisioning.templates.told,
             "REPOSITORY": names.repository,
             "ARTIFACTS_BUCKET": names.artifacts_bucket,
+            "DATABASE_FUNCTION": names.named("database"),
             "CODE_KEY": code.key,
             "LAYER_ARN": code.layer or "",
         },

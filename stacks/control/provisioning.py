@@ -6,11 +6,11 @@ from constructs import Construct
 from config.model import Configuration
 from stacks.constructs.policy import Statement, managed_policy, role
 from stacks.control.provisioning_rights import balancer, data, functions, instances, monitoring, network
-from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
+from stacks.naming import ENVIRONMENT_FUNCTIONS, ROTATION, Names
 
 #: The roles that the environment's templates make; the control plane's own are out of its reach.
 INSTANCE_ROLES = ("instance", "frontend-instance", "monitoring")
-ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, *INSTANCE_ROLES, "flow-logs")
+ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, ROTATION, *INSTANCE_ROLES, "flow-logs")
 
 
 def service_role(
@@ -55,7 +55,7 @@ def service_role(
 
 def _roles(names: Names) -> list[Statement]:
     passed = {
-        "lambda.amazonaws.com": [names.role_arn(function) for function in ENVIRONMENT_FUNCTIONS],
+        "lambda.amazonaws.com": [names.role_arn(function) for function in (*ENVIRONMENT_FUNCTIONS, ROTATION)],
         "ec2.amazonaws.com": [names.role_arn(name) for name in INSTANCE_ROLES],
         "vpc-flow-logs.amazonaws.com": [names.role_arn("flow-logs")],
     }

@@ -6,7 +6,7 @@ is narrowed to this account and region.
 
 from config.model import Configuration
 from stacks.constructs.policy import Statement
-from stacks.naming import COLOURS, ENVIRONMENT_FUNCTIONS, SERVICES, Names
+from stacks.naming import COLOURS, ENVIRONMENT_FUNCTIONS, ROTATION, SERVICES, Names
 
 
 def network(names: Names) -> list[Statement]:
@@ -290,11 +290,13 @@ def data(names: Names) -> list[Statement]:
         Statement(["secretsmanager:GetRandomPassword"]),
         Statement(
             [
+                "secretsmanager:CancelRotateSecret",
                 "secretsmanager:CreateSecret",
                 "secretsmanager:DeleteSecret",
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:GetSecretValue",
                 "secretsmanager:PutSecretValue",
+                "secretsmanager:RotateSecret",
                 "secretsmanager:TagResource",
                 "secretsmanager:UntagResource",
                 "secretsmanager:UpdateSecret",
@@ -321,7 +323,13 @@ def functions(names: Names, code_bucket: str) -> list[Statement]:
                 "lambda:UpdateFunctionCode",
                 "lambda:UpdateFunctionConfiguration",
             ],
-            [names.function_arn(function) for function in ENVIRONMENT_FUNCTIONS],
+            [names.function_arn(function) for function in (*ENVIRONMENT_FUNCTIONS, ROTATION)],
+        ),
+        # Whoever has a secret rotated by a function must be let invoke it.
+        # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html
+        Statement(
+            ["lambda:AddPermission", "lambda:GetPolicy", "lambda:InvokeFunction", "lambda:RemovePermission"],
+            [names.function_arn(ROTATION)],
         ),
         Statement(["lambda:GetLayerVersion"], [names.arn("lambda", f"layer:{names.named('libraries')}:*")]),
         Statement(["s3:GetObject", "s3:GetObjectVersion"], [f"arn:aws:s3:::{code_bucket}/*"]),

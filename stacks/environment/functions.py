@@ -3,7 +3,7 @@
 from constructs import Construct
 
 from config.model import Configuration
-from stacks.constructs.function import FunctionSpec, VpcPlace, make_function
+from stacks.constructs.function import Function, FunctionSpec, VpcPlace, make_function
 from stacks.constructs.policy import Statement
 from stacks.environment.balancer import Balancer
 from stacks.environment.data import Data
@@ -36,7 +36,7 @@ def database_function(
             "DATABASE_NAME": configuration.database.name,
         },
     )
-    _inside(stack, names, [spec])
+    inside(stack, names, [spec])
 
 
 def service_functions(
@@ -67,12 +67,14 @@ def service_functions(
             environment=aim,
         ),
     ]
-    _inside(stack, names, specs)
+    inside(stack, names, specs)
 
 
-def _inside(stack: EnvironmentStack, names: Names, specs: list[FunctionSpec]) -> None:
+def inside(
+    stack: EnvironmentStack, names: Names, specs: list[FunctionSpec], scope: str = "Functions"
+) -> list[Function]:
+    """Make functions that stand in the private subnets."""
     place = VpcPlace(stack.given_subnets("Private"), [stack.given("FunctionsSecurityGroup")])
     code = stack.code()
-    here = Construct(stack, "Functions")
-    for spec in specs:
-        make_function(here, names, spec, code, place=place)
+    here = Construct(stack, scope)
+    return [make_function(here, names, spec, code, place=place) for spec in specs]

@@ -9,6 +9,7 @@ from stacks.environment.monitoring import monitoring
 from stacks.environment.monitoring_host import monitoring_host
 from stacks.environment.network import network
 from stacks.environment.release import release_documents
+from stacks.environment.rotation import rotation
 from stacks.environment.security import security_groups
 from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
@@ -40,6 +41,7 @@ class DataStack(EnvironmentStack):
     def build(self, names: Names, configuration: Configuration) -> None:
         stores = data(self, names, configuration)
         database_function(self, names, configuration, stores)
+        rotation(self, names, configuration, stores)
         self.hand_on(
             {
                 "DatabaseEndpoint": stores.database_endpoint,

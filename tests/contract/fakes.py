@@ -35,6 +35,7 @@ from cutover.ports import (
     IngressRule,
     Invocation,
     LoadSummary,
+    VersionAnswers,
 )
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -316,6 +317,16 @@ class FakeSources:
         return f"artifacts/{key}"
 
 
+class FakeMigrationPlans:
+    """`told` is what the database function answers; None where there is none."""
+
+    def __init__(self, told: Mapping[str, Any] | None = None) -> None:
+        self.told = told
+
+    def look(self, source: str) -> Mapping[str, Any] | None:
+        return self.told
+
+
 class FakePlans:
     def __init__(self) -> None:
         self.kept: dict[str, Mapping[str, Any]] = {}
@@ -518,6 +529,12 @@ class FakeMigrator:
     def contractions(self) -> Sequence[str]:
         return self.pending
 
+    def plan(self) -> Mapping[str, Any]:
+        return {
+            "steps": [{"phase": "contract", "name": name, "what": ""} for name in self.pending],
+            "refused": [],
+        }
+
     def _work(self, kind: str, deployment: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         if kind in self.broken:
             raise self.broken[kind]
@@ -633,10 +650,17 @@ class FakeLoad:
         }
         self.summary = LoadSummary(**{**usual, **summary})
         self.asked: list[Mapping[str, Any]] = []
+        self.answers = {"v1": VersionAnswers(900, 0, 20.0), "v2": VersionAnswers(200, 0, 22.0)}
+        self.on_compare: Callable[[], None] = lambda: None
 
     def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
         self.asked.append({"port": port, "path": path, "rate": rate, "users": users, "seconds": seconds})
         return self.summary
+
+    def by_version(self, **asked: Any) -> Mapping[str, VersionAnswers]:
+        self.asked.append(asked)
+        self.on_compare()
+        return self.answers
 
 
 class FakeMeasurements:

@@ -168,3 +168,14 @@ def test_answers_of_400_and_more_are_failures_of_the_load(port: int) -> None:
 def test_a_load_that_nobody_answers_is_worth_another_try() -> None:
     with pytest.raises(NotReachableError, match="no request was answered"):
         OpenModelLoad("127.0.0.1", DOMAIN).run(port=1, path="/", rate=20, users=2, seconds=0.2)
+
+
+def test_answers_are_told_apart_by_the_version_that_they_name(port: int) -> None:
+    load = OpenModelLoad("127.0.0.1", DOMAIN)
+    found = load.by_version(port=port, path="/", rate=40, users=4, seconds=0.5)
+    wrong = load.by_version(port=port, path="/missing", rate=40, users=4, seconds=0.5)
+    nobody = load.by_version(port=1, path="/", rate=20, users=2, seconds=0.2)
+
+    assert {version: (seen.answers, seen.failed) for version, seen in found.items()} == {"v2": (20, 0)}
+    assert {version: (seen.answers, seen.failed) for version, seen in wrong.items()} == {"v2": (20, 20)}
+    assert (nobody[""].answers, nobody[""].failed) == (4, 4)

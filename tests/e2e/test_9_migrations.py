@@ -64,7 +64,7 @@ def down(database, progress):
 '''
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def live(product):
     """Given a release that is live."""
     ended, record = product.deploy("v40")
@@ -72,7 +72,7 @@ def live(product):
     return record
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(product, live):
     """The environment's database, as its administrator."""
     secret = product.root("secretsmanager").get_secret_value(SecretId="cutover-sandbox/database-admin")
@@ -119,7 +119,9 @@ def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone
     assert done.returncode == 0, done.stderr or done.stdout
     assert "0001_grade_of_evaluations" in done.stdout
     assert " %" in done.stdout
-    assert database.evaluations.count_documents({"grade": {"$exists": False}}) == 0
+    # The smoke tests of both versions write evaluations of their own.
+    ungraded = {"_id": {"$regex": "^slow-"}, "grade": {"$exists": False}}
+    assert database.evaluations.count_documents(ungraded) == 0
     assert product.live()["version"] == "v41"
     schedules = product.root("scheduler").list_schedules(GroupName="cutover-sandbox-contractions")[
         "Schedules"
@@ -141,5 +143,5 @@ def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone
     assert "0002_algorithm_of_passwords" in found["The expansion is undone"]["found"]
     assert found["The expansion is undone"]["verdict"] == "Pass"
     assert list(database.users.find()) == before
-    assert database.evaluations.count_documents({"grade": {"$exists": False}}) == 0, "v41's own stays"
+    assert database.evaluations.count_documents(ungraded) == 0, "v41's own migration was undone"
     assert product.live()["version"] == "v41"

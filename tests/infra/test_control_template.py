@@ -30,7 +30,7 @@ EVERYWHERE = {
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
     "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN", "BUCKETS"},
-    "plan": {"TEMPLATES", "REPOSITORY", "ARTIFACTS_BUCKET", "CODE_KEY", "LAYER_ARN"},
+    "plan": {"TEMPLATES", "REPOSITORY", "ARTIFACTS_BUCKET", "DATABASE_FUNCTION", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
     "observe": {"DASHBOARD"},
     "swap": set(),
@@ -51,6 +51,13 @@ IN_ENVIRONMENT = {
         "APPLICATION_SECRET",
         "SMOKE_SECRET",
         "ARTIFACTS_BUCKET",
+        "DATABASE_ENDPOINT",
+        "DATABASE_PORT",
+        "DATABASE_NAME",
+    },
+    "rotation": {
+        "ADMIN_SECRET",
+        "APPLICATION_SECRET",
         "DATABASE_ENDPOINT",
         "DATABASE_PORT",
         "DATABASE_NAME",

@@ -363,7 +363,7 @@ def test_the_templates_carry_no_asset(each):
 def test_functions_take_their_code_and_layer_from_parameters(each):
     functions = each.environment.of("AWS::Lambda::Function")
     assert {f["FunctionName"] for f in functions.values()} == {
-        each.names.named(name) for name in ("database", "probe", "load")
+        each.names.named(name) for name in ("database", "rotation", "probe", "load")
     }
     for function in functions.values():
         assert function["Code"] == {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
@@ -399,3 +399,21 @@ def test_the_templates_keep_within_cloudformations_limits(each):
         assert len(template.resources) < 500
         assert len(template.outputs) < 200
         assert len(template.parameters) < 200
+
+
+def test_only_secrets_manager_rotates_the_applications_account_and_no_deployment_does(each):
+    """https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html"""
+    template = each.environment
+    schedule = template.one("AWS::SecretsManager::RotationSchedule")
+    assert schedule["RotateImmediatelyOnUpdate"] is False
+    secret = template.resources[schedule["SecretId"]["Ref"]]["Properties"]
+    assert secret["Name"] == each.names.secret("database-application")
+    function = template.resources[schedule["RotationLambdaARN"]["Fn::GetAtt"][0]]["Properties"]
+    assert function["FunctionName"] == each.names.named("rotation")
+    (permission,) = [
+        p
+        for p in template.of("AWS::Lambda::Permission").values()
+        if p["Principal"] == "secretsmanager.amazonaws.com"
+    ]
+    assert permission["SourceArn"] == schedule["SecretId"]
+    assert permission["SourceAccount"] == each.names.account

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from stacks.constructs.policy import WITHOUT_RESOURCE
-from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, ROTATION
 
 #: Resources with a wildcard, and why nothing narrower can be written.
 OPEN = {
@@ -85,6 +85,7 @@ RIGHTS = {
         "elasticache:DescribeReplicationGroups",
     },
     "plan": {
+        "lambda:InvokeFunction",
         "dynamodb:GetItem",
         "dynamodb:Query",
         "cloudformation:DescribeStacks",
@@ -173,6 +174,14 @@ RIGHTS = {
         "states:SendTaskSuccess",
     },
     "database": {"s3:GetObject", "secretsmanager:GetSecretValue"},
+    "rotation": {
+        "dynamodb:GetItem",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetRandomPassword",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:UpdateSecretVersionStage",
+    },
     "probe": {"secretsmanager:GetSecretValue"},
     "load": set(),
 }
@@ -225,7 +234,9 @@ def test_each_function_has_a_role_of_its_own(each):
             role = template.resources[function["Role"]["Fn::GetAtt"][0]]["Properties"]
             assert role["RoleName"] == function["FunctionName"]
             used.append(role["RoleName"])
-    assert sorted(used) == sorted(each.names.named(f) for f in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS))
+    assert sorted(used) == sorted(
+        each.names.named(f) for f in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS, ROTATION)
+    )
 
 
 def test_no_role_uses_a_policy_of_awss_own(each):
@@ -286,7 +297,7 @@ def test_actions_on_every_resource_are_those_that_take_none(each):
 @pytest.mark.parametrize("function", RIGHTS)
 def test_a_function_may_do_what_it_needs_and_no_more(staging, function):
     expected = RIGHTS[function] | COMMON
-    if function in ENVIRONMENT_FUNCTIONS:
+    if function in (*ENVIRONMENT_FUNCTIONS, ROTATION):
         expected |= IN_VPC
     if function == "rollback":
         expected -= {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -308,7 +319,7 @@ def test_no_function_may_create_infrastructure(each):
         r"(ec2|rds|elasticache|autoscaling|iam|lambda|elasticloadbalancing):(Create|Put|Delete|Run)"
     )
     allowed = IN_VPC
-    for function in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS):
+    for function in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS, ROTATION):
         found = {a for a in actions(role_named(each, function)) if making.match(a)} - allowed
         assert not found
 
@@ -383,6 +394,8 @@ def test_cloudformation_may_make_every_kind_of_resource_in_the_template(each):
         "AWS::ElasticLoadBalancingV2::TargetGroup": "elasticloadbalancing:CreateTargetGroup",
         "AWS::IAM::InstanceProfile": "iam:CreateInstanceProfile",
         "AWS::IAM::Role": "iam:CreateRole",
+        "AWS::Lambda::Permission": "lambda:AddPermission",
+        "AWS::SecretsManager::RotationSchedule": "secretsmanager:RotateSecret",
         "AWS::Lambda::Function": "lambda:CreateFunction",
         "AWS::Logs::LogGroup": "logs:CreateLogGroup",
         "AWS::S3::Bucket": "s3:CreateBucket",

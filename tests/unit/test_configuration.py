@@ -333,6 +333,7 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
             "alarms",
             "release",
             "approval",
+            "shift",
             "backend",
             "frontend",
             "monitoring",
@@ -350,3 +351,23 @@ def test_no_file_holds_a_secret():
         text = json.dumps(tomllib.loads(path.read_text())).lower()
         for word in ("password", "token", "secret"):
             assert word not in text, f"{path.name} holds a {word}"
+
+
+@pytest.mark.parametrize(
+    ("table", "shares"),
+    [
+        ("", [100]),
+        ('strategy = "canary"', [10, 100]),
+        ('strategy = "canary"\npercentage = 20', [20, 100]),
+        ('strategy = "linear"\npercentage = 30', [30, 60, 90, 100]),
+        ('strategy = "linear"\npercentage = 50', [50, 100]),
+    ],
+)
+def test_the_traffic_moves_in_the_configured_shares(edited, table, shares):
+    assert edited("[load]", f"[shift]\n{table}\n\n[load]").shift.shares == shares
+
+
+def test_a_comparison_must_be_able_to_see_enough_answers(edited):
+    text = message(edited, "[load]", '[shift]\nstrategy = "canary"\nrequests_per_second = 5\n\n[load]')
+    assert "shift.requests_per_second is 5: it gives the new release some 30 answers in the 60 s" in text
+    assert "raise requests_per_second, percentage or bake_seconds" in text

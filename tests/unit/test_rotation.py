@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from cutover.adapters.rotating_secret import ManagedSecret
 from cutover.domain.errors import AccessDeniedError, MisconfiguredError, RotationRefusedError
-from cutover.domain.records import LIVE
+from cutover.domain.records import LIVE, deployment_key
 from cutover.domain.rotation import Served, alternate, decide_turn
 from cutover.handlers import rotation
 from cutover.handlers.rotation import Wiring
@@ -201,3 +201,15 @@ def test_the_current_version_moves_once(managed: Any) -> None:
     stub.add_response("describe_secret", {"VersionIdsToStages": {new: ["AWSCURRENT"]}})
     secret.promote(new)
     stub.assert_no_pending_responses()
+
+
+def test_a_first_release_counts_from_when_its_containers_were_started(scene: Scene) -> None:
+    """Its deployment began before the secret was made."""
+    scene.journal.items.clear()
+    live(scene.journal, replace(V2, previous_deployment=None))
+    started(scene.journal, replace(DEPLOYMENT, started="2026-03-04T08:00:00.000Z"))
+    with pytest.raises(RotationRefusedError):
+        rotate.create("t1", secret=scene.secret, journal=scene.journal)
+    scene.journal.items[deployment_key("d2")]["command_sent"] = "2026-03-04T09:10:00.000Z"
+    scene.turn("t1")
+    assert scene.secret.stages["AWSCURRENT"] == "t1"

@@ -169,7 +169,7 @@ def test_the_seven_phases_have_the_budgets_of_the_plan() -> None:
     written = []
     for state in STATES.values():
         phase = state.get("Assign", {}).get("phase")
-        if phase and "deadline" in phase:  # a look has none
+        if phase and "deadline" in phase:  # a look and a share have none
             minutes = re.search(r"\+ (\d+) \* 60000", phase["deadline"])
             assert minutes
             written.append((phase["number"], phase["name"], int(minutes[1])))

@@ -27,6 +27,7 @@ from tests.contract.fakes import (
     OUTPUTS,
     FakeClock,
     FakeJournal,
+    FakeMigrationPlans,
     FakePlans,
     FakeRegistry,
     FakeSources,
@@ -78,6 +79,7 @@ class Planner:
         self.changes: dict[str, list[dict[str, Any]]] = {}
         self.unmade: set[str] = set()
         self.declared = Declared("code.zip", "layer:1", PRICES)
+        self.migrations = FakeMigrationPlans()
         self.sources = FakeSources(SOURCE, OTHER, files={"indexes.json": INDEXES})
         for image in (DIGEST, OTHER_IMAGE):
             self.journal.items[image_key(image)] = {"source": SOURCE}
@@ -102,6 +104,7 @@ class Planner:
             registry=self.registry,
             sources=self.sources,
             plans=self.plans,
+            migrations=self.migrations,
             clock=self.clock,
         )
 
@@ -473,3 +476,15 @@ def test_a_kept_plan_that_was_altered_is_not_the_one_that_was_sealed() -> None:
     planner.plans.kept[plan["sha256"]] = {**plan, "version": "v3"}
     with pytest.raises(PlanNotFoundError, match="not the document that was sealed"):
         planner.plan(replace(BUILT, version="v3", plan=plan["sha256"]))
+
+
+def test_a_plan_tells_what_the_migrations_would_do_and_what_stands_against_them() -> None:
+    planner = Planner()
+    before = planner.plan(BUILT)
+    assert "steps" not in before["migrations"], "there is no database yet"
+    step = {"phase": "expand", "name": "create users.email_unique", "what": "it is wanted", "risk": "low"}
+    planner.migrations.told = {"steps": [step], "refused": ["0003 was edited"]}
+    after = planner.plan(BUILT)
+
+    assert after["migrations"] == {**before["migrations"], "steps": [step], "refused": ["0003 was edited"]}
+    assert after["sha256"] != before["sha256"]

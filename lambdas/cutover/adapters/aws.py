@@ -59,6 +59,12 @@ def client(service: str) -> Any:
     return boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
 
 
+def patient_client(service: str, seconds: float) -> Any:
+    """For a call that takes its time, and is not made twice."""
+    patient = CONFIG.merge(Config(read_timeout=seconds, retries={"total_max_attempts": 1}))
+    return boto3.client(service, config=patient)  # type: ignore[call-overload]
+
+
 @contextmanager
 def aws_errors() -> Iterator[None]:
     """Raise AWS's errors as ours. AWS's own words are kept: they name the principal, the action, the

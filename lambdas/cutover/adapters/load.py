@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 
-from cutover.adapters.load_generator import LoadGenerator, Schedule, Target
+from cutover.adapters.load_generator import Answer, LoadGenerator, LoadResult, Schedule, Target
 from cutover.domain.errors import NotReachableError
-from cutover.ports import LoadSummary
+from cutover.domain.histogram import Histogram
+from cutover.ports import LoadSummary, VersionAnswers
+
+VERSION_HEADER = b"\r\nx-release-version:"
 
 
 class OpenModelLoad:
@@ -17,8 +22,7 @@ class OpenModelLoad:
         self._domain = domain
 
     def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
-        target = Target(host=self._address, port=port, server_name=self._domain, paths=[path])
-        result = asyncio.run(LoadGenerator(target, Schedule(rate=rate, users=users, seconds=seconds)).run())
+        result = self._generate(port, path, Schedule(rate=rate, users=users, seconds=seconds))
         if not result.statuses:
             kinds = (
                 ", ".join(f"{count} × {kind}" for kind, count in result.errors.items()) or "nothing was sent"
@@ -36,3 +40,42 @@ class OpenModelLoad:
             p99_ms=p99,
             lag_p95_ms=lag,
         )
+
+    def by_version(
+        self, *, port: int, path: str, rate: float, users: int, seconds: float
+    ) -> Mapping[str, VersionAnswers]:
+        latency: defaultdict[str, Histogram] = defaultdict(Histogram)
+        failed: Counter[str] = Counter()
+
+        def note(answer: Answer) -> None:
+            version = version_of(answer.head)
+            latency[version].add(answer.done - answer.scheduled)
+            failed[version] += answer.status >= 400
+
+        result = self._generate(port, path, Schedule(rate=rate, users=users, seconds=seconds), note)
+        found = {
+            version: VersionAnswers(seen.samples, failed[version], seen.percentiles_ms(95)[0])
+            for version, seen in latency.items()
+        }
+        if unanswered := sum(result.errors.values()):
+            unnamed = found.get("", VersionAnswers(0, 0, 0.0))
+            found[""] = VersionAnswers(
+                unnamed.answers + unanswered, unnamed.failed + unanswered, unnamed.p95_ms
+            )
+        return found
+
+    def _generate(
+        self,
+        port: int,
+        path: str,
+        schedule: Schedule,
+        on_answer: Callable[[Answer], None] | None = None,
+    ) -> LoadResult:
+        target = Target(host=self._address, port=port, server_name=self._domain, paths=[path])
+        return asyncio.run(LoadGenerator(target, schedule, on_answer).run())
+
+
+def version_of(head: bytes) -> str:
+    """The version that an answer's head (in lower case) names, "" when it names none."""
+    _, found, rest = head.partition(VERSION_HEADER)
+    return rest.partition(b"\r\n")[0].strip().decode("latin-1") if found else ""

@@ -46,6 +46,7 @@ FREE = frozenset(
         "AWS::S3::BucketPolicy",
         "AWS::SSM::Document",
         "AWS::SSM::Parameter",
+        "AWS::SecretsManager::RotationSchedule",
     }
 )
 BY_USE = frozenset(

@@ -19,7 +19,7 @@ from cutover.adapters.mongo import MongoDatabase, connect
 from cutover.adapters.schema_store import SchemaStore
 from cutover.adapters.trust import database_trust
 from cutover.database_ports import Migrator
-from cutover.domain.errors import MisconfiguredError
+from cutover.domain.errors import MigrationRefusedError, MisconfiguredError
 from cutover.domain.queries import read_queries
 from cutover.domain.release_files import FOLDER, Files, read_json
 from cutover.handlers.dispatch import dispatch
@@ -111,12 +111,22 @@ def contract(event: Mapping[str, Any]) -> dict[str, Any]:
     return contracted(deployment, migrator=wiring().migrator(files_of(str(event["source"]))))
 
 
+def plan(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads only. A release that is refused has a plan, too: the reasons."""
+    try:
+        return dict(wiring().migrator(files_of(str(event["source"]))).plan())
+    except MigrationRefusedError as error:
+        return {"steps": [], "refused": [str(error)], "estimate": {}}
+
+
 def check(event: Mapping[str, Any]) -> dict[str, Any]:
     named = read_queries(read_json(files_of(str(event["source"])), "queries.json", []))
     return check_queries(named, event["configuration"]["thresholds"], queries=wiring().database)
 
 
-ACTIONS = {"migrate": make, "undo": take_back, "contract": contract, "check": check}
+ACTIONS = {"plan": plan, "migrate": make, "undo": take_back, "contract": contract, "check": check}
+# What the plan function asks for.
+BY_PEOPLE = {"plan"}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

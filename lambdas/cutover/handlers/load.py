@@ -8,10 +8,13 @@ from functools import cache
 from typing import Any
 
 from cutover.adapters.load import OpenModelLoad
+from cutover.domain.environment import Environment
+from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.load import load
+from cutover.steps.shift import compare_versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,20 @@ def run(event: Mapping[str, Any]) -> dict[str, Any]:
     return load(known.test_listener_port, configuration["load"], configuration["thresholds"], load=generator)
 
 
-ACTIONS = {"load": run}
+def compare(event: Mapping[str, Any]) -> dict[str, Any]:
+    known, configuration = variables(), event["configuration"]
+    return compare_versions(
+        Deployment.read(event["deployment"]),
+        str(event["live_version"]),
+        Environment.read(event["environment"]).listener_port,
+        configuration["shift"],
+        configuration["thresholds"],
+        path=str(configuration["load"]["path"]),
+        load=OpenModelLoad(known.load_balancer_dns, known.domain),
+    )
+
+
+ACTIONS = {"load": run, "compare": compare}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

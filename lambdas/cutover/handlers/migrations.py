@@ -57,6 +57,24 @@ class Engine:
             *(str(migration["name"]) for migration in planned["migrations"]),
         ]
 
+    def plan(self) -> Mapping[str, Any]:
+        planned = migrations.plan(self._release, self._store)
+        actions = [
+            {"name": each["collection"], **{key: str(each[key]) for key in ("phase", "what", "risk")}}
+            for each in planned["actions"]
+        ]
+        scripts = [
+            {"phase": each["kind"], "name": each["name"], "what": each["summary"]}
+            for each in planned["migrations"]
+        ]
+        # Reasons count documents, and so hold for the moment only.
+        reasons = {each["what"]: each["reason"] for each in planned["actions"]}
+        return {
+            "steps": [*actions, *scripts],
+            "refused": list(planned["refused"]),
+            "estimate": {"reasons": reasons},
+        }
+
     def _remaining(self) -> float:
         return self._until - self._clock.monotonic()
 

@@ -20,6 +20,7 @@ from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
+from cutover.steps.shift import judge_share
 from cutover.steps.watch import watch
 
 
@@ -81,7 +82,20 @@ def look(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"monitoring": monitoring, "network": network, "watch": look}
+def share(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return judge_share(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]),
+        Colour(event["colour"]),
+        event["gates"],
+        float(event["configuration"]["watch"]["healthy_share"]),
+        balancer=wired.balancer,
+        alarms=wired.alarms,
+    )
+
+
+ACTIONS = {"monitoring": monitoring, "network": network, "share": share, "watch": look}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from cutover.adapters.artifacts import BucketSources, ElasticRegistry
-from cutover.adapters.aws import client
+from cutover.adapters.aws import client, patient_client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
+from cutover.adapters.migration_plans import AskedMigrationPlans
 from cutover.adapters.plans import BucketPlans, StackTemplates
 from cutover.adapters.stacks import layers_of
 from cutover.domain.prices import NO_PRICES, PriceTable
@@ -26,6 +27,8 @@ from cutover.handlers.variables import read_variables
 from cutover.ports import Layer
 from cutover.steps.plan import Declared, make_plan
 
+# To look for duplicates under a unique index, the database reads a whole collection.
+LOOK_SECONDS = 90
 PRICES = Path(__file__).resolve().parent.parent / "prices"
 
 
@@ -37,6 +40,7 @@ class Variables(Common):
     artifacts_bucket: str
     code_key: str
     layer_arn: str
+    database_function: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Wiring:
     registry: ElasticRegistry
     sources: BucketSources
     plans: BucketPlans
+    migrations: AskedMigrationPlans
     clock: SystemClock
 
 
@@ -71,6 +76,7 @@ def wiring() -> Wiring:
         ElasticRegistry(client("ecr"), variables.repository, variables.repository),
         BucketSources(storage, variables.artifacts_bucket),
         BucketPlans(storage, variables.artifacts_bucket),
+        AskedMigrationPlans(patient_client("lambda", LOOK_SECONDS), variables.database_function),
         SystemClock(),
     )
 
@@ -97,6 +103,7 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
         registry=wired.registry,
         sources=wired.sources,
         plans=wired.plans,
+        migrations=wired.migrations,
         clock=wired.clock,
     )
 

@@ -17,6 +17,7 @@ from cutover.domain.environment import Environment
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.shift import shift
 from cutover.steps.swap import aim_test_listener, swap
 
 
@@ -50,6 +51,20 @@ def aim(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def share(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return shift(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]).targets,
+        Colour(event["colour"]),
+        int(event["share"]),
+        journal=wired.journal,
+        balancer=wired.balancer,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
 def move(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return swap(
@@ -65,7 +80,7 @@ def move(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"aim": aim, "swap": move}
+ACTIONS = {"aim": aim, "shift": share, "swap": move}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from cutover.database_ports import MigrationPlans
 from cutover.domain.changes import change_sets_of, security_group_changes
 from cutover.domain.colours import Colour, ColourPlan, Weights, plan_colours
 from cutover.domain.cost import compare, per_deployment
@@ -26,7 +27,7 @@ from cutover.ports import Clock, Journal, Layer, LoadBalancer, Plans, Registry, 
 from cutover.steps.layers import service_outputs
 from cutover.steps.live_weights import live_weights
 from cutover.steps.records import read_live
-from cutover.steps.release_source import declared_migrations, source_of
+from cutover.steps.release_source import planned_migrations, source_of
 from cutover.steps.scan import outlook
 
 # How far back expectations are looked for, and how many deployments they rest on.
@@ -56,6 +57,7 @@ def make_plan(
     registry: Registry,
     sources: Sources,
     plans: Plans,
+    migrations: MigrationPlans,
     clock: Clock,
 ) -> dict[str, Any]:
     """The plan, kept under its digest. `change_sets` as `prepare_change_sets` answers them.
@@ -98,7 +100,7 @@ def make_plan(
             "code": {"functions": declared.code, "libraries": declared.libraries},
             "change_sets": changes,
             "security_groups": security_group_changes(changes),
-            "migrations": declared_migrations(source["key"], sources=sources),
+            "migrations": planned_migrations(source["key"], sources=sources, plans=migrations),
             "cost": {
                 **compare(bodies, running, declared.prices),
                 "per_deployment": per_deployment(

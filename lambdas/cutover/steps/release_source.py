@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cutover.database_ports import MigrationPlans
 from cutover.domain.errors import SourceNotFoundError
 from cutover.domain.records import Deployment, image_key
 from cutover.domain.release_files import FOLDER, digest, digests, wanted_indexes
@@ -28,6 +29,11 @@ def source_of(deployment: Deployment, *, journal: Journal, sources: Sources) -> 
     if not sources.holds(key):
         raise SourceNotFoundError(f"source: there is no s3://{location}; upload it, as `cutover deploy` does")
     return {"key": key, "location": location}
+
+
+def planned_migrations(source: str, *, sources: Sources, plans: MigrationPlans) -> dict[str, Any]:
+    """What the source declares, and, where there is a database already, what that means for it."""
+    return {**declared_migrations(source, sources=sources), **(plans.look(source) or {})}
 
 
 def declared_migrations(source: str, *, sources: Sources) -> dict[str, Any]:

@@ -68,6 +68,8 @@ def _served(journal: Journal) -> list[Served]:
         found.append((str(live.previous_version), live.previous_deployment))
     served = []
     for version, deployment in found:
-        started = (journal.read(deployment_key(deployment)) or {}).get("started")
+        record = journal.read(deployment_key(deployment)) or {}
+        # Its containers read the secret from then on; a first deployment begins before there is a secret.
+        started = record.get("command_sent") or record.get("started")
         served.append(Served(version, datetime.fromisoformat(str(started or live.swapped_at))))
     return served
