@@ -248,7 +248,8 @@ class Hands(RuleBasedStateMachine):
             )
             world.executions.under_way.discard(f"arn:{deployment.id}")
 
-    @precondition(lambda self: self.released is not None)
+    # With a swap that was killed half-way it is a gap: see the test at the end.
+    @precondition(lambda self: self.released is not None and self.half_done is None)
     @rule()
     def the_execution_dies(self) -> None:
         assert self.released is not None
@@ -404,3 +405,17 @@ def test_a_rollback_that_is_killed_at_any_call_is_finished_by_its_second_deliver
     assert (live.deployment, live.rolled_back) == ("d1", True)
     assert hands.holder is None
     hands.no_deployment_is_rolled_back_twice()
+
+
+@pytest.mark.xfail(strict=True, reason="nobody finishes a half-done swap whose execution has died as well")
+def test_a_swap_and_its_execution_that_die_together_are_mended_by_the_next_deployment() -> None:
+    """The traffic is with a release that the journal does not have live, until an alarm of it comes."""
+    hands = Hands()
+    hands.begin()
+    hands.deploy()
+    deployment = hands.released
+    assert deployment is not None
+    hands._attempt(lambda: hands._swap(deployment), 4)
+    hands.the_execution_dies()
+    hands.deploy()
+    hands.teardown()
