@@ -197,6 +197,10 @@ LEAST: Mapping[str, Mapping[str, Any]] = {
         "Conditions": [{"Field": "host-header", "HostHeaderConfig": {"Values": ["www.example.com"]}}],
     },
     "AWS::ElasticLoadBalancingV2::TargetGroup": {"Port": 8000},
+    "AWS::CertificateManager::Certificate": {
+        "DomainName": "api.example.com",
+        "SubjectAlternativeNames": ["example.com"],
+    },
     "AWS::CloudWatch::Alarm": {"Threshold": 5, "EvaluationPeriods": 5},
 }
 

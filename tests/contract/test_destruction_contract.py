@@ -29,7 +29,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "AWS::DocDB::DBInstance": {
         "DBInstanceIdentifier": "{name}",
         "DBClusterIdentifier": "{name}-cluster",
-        "DBInstanceClass": "x",
+        "DBInstanceClass": "db.t3.medium",
     },
     "AWS::ElastiCache::ReplicationGroup": {
         "ReplicationGroupId": "{name}",

@@ -24,7 +24,7 @@ from botocore.config import Config
 
 from sandbox import processes
 from sandbox.settings import SandboxSettings
-from tests.loopback import free_port
+from tests.loopback import free_port, own_network
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # These start real proxies, databases and instances; the tests that want them start an emulator of their own.
@@ -120,7 +120,12 @@ def running_emulator(
     root: Path, *, without: Sequence[str] = WITHOUT, minute_seconds: float = 60.0
 ) -> Iterator[Emulator]:
     """An emulator in `root`; when it ends, nothing that it started may be alive."""
-    settings = SandboxSettings(root=root.resolve(), gateway_port=free_port(), minute_seconds=minute_seconds)
+    settings = SandboxSettings(
+        root=root.resolve(),
+        gateway_port=free_port(),
+        minute_seconds=minute_seconds,
+        network=own_network(),
+    )
     settings.save()
     log = root / "emulator.log"
     left_out = [word for name in without for word in ("--without", name)]
@@ -133,7 +138,7 @@ def running_emulator(
             stderr=subprocess.STDOUT,
         )
     try:
-        url, deadline = f"{settings.endpoint_url}/_ministack/health", time.monotonic() + 30
+        url, deadline = f"{settings.endpoint_url}/_ministack/health", time.monotonic() + 60
         while True:
             try:
                 urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5).close()

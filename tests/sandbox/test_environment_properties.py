@@ -21,8 +21,14 @@ from stacks.app import environment_templates
 from stacks.naming import COLOURS, Names
 from tests.sandbox.sandbox_kit import Sandbox, running_sandbox, wait_for
 
-#: Types that start what is not asked for here: instances, and functions that need the control plane's code.
-LEFT_OUT = ("AWS::AutoScaling::AutoScalingGroup", "AWS::Lambda::Function")
+#: What is not asked for here: instances, and functions, which need the control plane's code, with what is
+#: attached to them.
+LEFT_OUT = (
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::Permission",
+    "AWS::SecretsManager::RotationSchedule",
+)
 
 
 class Environment:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.errors import AccessDeniedError
 from cutover.domain.records import LIVE, LOCK
 from cutover.ports import VersionAnswers
 from tests.contract.fakes import BLUE, GREEN, FakeAlarms
@@ -202,3 +203,20 @@ def test_a_candidate_without_a_healthy_target_gets_no_share(house: House) -> Non
     assert (status, output["Error"]) == ("FAILED", "UnhealthyTargetsError")
     assert "can't take 10 % of the traffic: 0 of 6 healthy" in output["Cause"]
     assert live_weights(house) == []
+
+
+def test_a_share_that_could_not_be_given_leaves_no_candidate_behind(house: House) -> None:
+    """Else `cutover rollback` would take the candidate for what is to be taken back."""
+    set_weights = house.world.balancer.set_weights
+
+    def refuse(listener: str, targets: Any, weights: Weights) -> None:
+        if listener == "listener":
+            raise AccessDeniedError("not authorized to perform: elasticloadbalancing:ModifyListener")
+        set_weights(listener, targets, weights)
+
+    house.world.balancer.set_weights = refuse
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "AccessDeniedError")
+    assert house.world.balancer.of["listener"] == BLUE
+    assert (house.live.version, house.live.candidate) == ("v1", None)

@@ -114,6 +114,13 @@ def test_a_kind_that_no_template_has_is_told() -> None:
     assert verify(formation)["Every kind of resource of section B is declared"] == "Fail"
 
 
+def test_a_certificate_may_stand_outside_of_the_templates() -> None:
+    formation = FakeFormation()
+    for stack in formation.stacks.values():
+        stack.declares = [each for each in stack.declares if "Certificate" not in each.type]
+    assert verify(formation)["Every kind of resource of section B is declared"] == "Pass"
+
+
 def test_the_resources_of_all_stacks_are_looked_at_together() -> None:
     formation = FakeFormation()
     network, service = formation.stacks["network"], formation.stacks["service"]

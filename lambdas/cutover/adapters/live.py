@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
 from cutover.adapters.doors import rules_of
-from cutover.domain.declared import Declared, hosts, number, rule_facts, yes
+from cutover.domain.declared import Declared, hosts, names, number, rule_facts, yes
 
 Facts = Mapping[str, str]
 NOWHERE = ("NotFound", "NoSuch", "DoesNotExist", "does not exist")
@@ -139,6 +139,12 @@ def _target_group(of: Services, d: Declared) -> Facts:
     return {"port": number(found["Port"]), "health check": check}
 
 
+def _certificate(of: Services, d: Declared) -> Facts:
+    found = of("acm").describe_certificate(CertificateArn=d.physical_id)["Certificate"]
+    told = names(found["DomainName"], found.get("SubjectAlternativeNames"))
+    return {"status": found["Status"], "names": told}
+
+
 def _alarm(of: Services, d: Declared) -> Facts:
     found = of("cloudwatch").describe_alarms(AlarmNames=[d.physical_id])["MetricAlarms"][0]
     return {
@@ -163,5 +169,6 @@ READERS: Mapping[str, Callable[[Services, Declared], Facts]] = {
     "AWS::ElasticLoadBalancingV2::Listener": _listener,
     "AWS::ElasticLoadBalancingV2::ListenerRule": _rule,
     "AWS::ElasticLoadBalancingV2::TargetGroup": _target_group,
+    "AWS::CertificateManager::Certificate": _certificate,
     "AWS::CloudWatch::Alarm": _alarm,
 }

@@ -129,10 +129,12 @@ def _rule(properties: Mapping[str, Any], outward: bool) -> Rule:
 
 @dataclass(frozen=True)
 class Kind:
-    """A type of resource that section B asks for, and what of it must be found as declared."""
+    """A type of resource that section B asks for, and what of it must be found as declared. One that is not
+    `required` may stand outside of the templates, as a certificate does whose ARN is configured."""
 
     subject: Subject
     facts: Callable[[Declared, Sequence[Declared]], Facts]
+    required: bool = True
 
 
 def _of(requirement: str) -> Subject:
@@ -195,7 +197,12 @@ def _health_check(p: Mapping[str, Any]) -> str:
     )
 
 
-#: Every kind must be in the template at least once.
+def names(domain: object, others: Iterable[object] | None) -> str:
+    """A certificate's names, each once, in the order in which they are compared."""
+    return ", ".join(sorted({str(domain), *(str(other) for other in others or ())}))
+
+
+#: Every required kind must be in the templates at least once.
 KINDS: Mapping[str, Kind] = {
     "AWS::EC2::VPC": Kind(_of("B1"), lambda d, _: {"cidr": d.properties["CidrBlock"]}),
     "AWS::EC2::Subnet": Kind(
@@ -255,6 +262,14 @@ KINDS: Mapping[str, Kind] = {
     "AWS::ElasticLoadBalancingV2::TargetGroup": Kind(
         _of("B7"),
         lambda d, _: {"port": number(d.properties["Port"]), "health check": _health_check(d.properties)},
+    ),
+    "AWS::CertificateManager::Certificate": Kind(
+        _of("B7"),
+        lambda d, _: {
+            "status": "ISSUED",
+            "names": names(d.properties["DomainName"], d.properties.get("SubjectAlternativeNames")),
+        },
+        required=False,
     ),
     "AWS::CloudWatch::Alarm": Kind(
         _of("D1"),

@@ -80,11 +80,12 @@ def _table(layers: Sequence[Layer], resources: LiveResources) -> list[Gate]:
     except CutoverError as error:
         return [SUBJECT.inconclusive(EVERY_KIND, found=f"it can't be read: {error}", wanted="all of them")]
     there = {each.type for each in declared}
-    missing = sorted(set(KINDS) - there)
+    required = {name for name, kind in KINDS.items() if kind.required}
+    missing = sorted(required - there)
     first = SUBJECT.judge(
         EVERY_KIND,
         not missing,
-        found=f"missing: {', '.join(missing)}" if missing else f"all {len(KINDS)} of them",
+        found=f"missing: {', '.join(missing)}" if missing else f"all {len(required)} of them",
         wanted="all of them",
         samples=len(declared),
     )
