@@ -60,17 +60,16 @@ unit: install
 infra: install
 	$(BIN)/pytest -q tests/infra
 
-# They wait more than they compute: three at once fill two cores.
+# They wait more than they compute: three at once fill two cores, and leave room for the scenarios of e2e.
 sandbox-tests: install
 	$(BIN)/pytest -q tests/contract tests/sandbox -n 3 --dist loadfile
 
 e2e: install
-	$(BIN)/pytest -q tests/e2e
+	$(BIN)/pytest -q tests/e2e --timeout 600
 
 test: check
 	$(BIN)/pytest tests/unit tests/properties tests/infra -n 2 -q
-	$(BIN)/pytest tests/contract tests/sandbox -n 3 --dist loadfile -q
-	$(BIN)/pytest tests/e2e -q
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target sandbox-tests e2e
 	$(BIN)/pytest tests/demo -q
 
 bench-%: install

@@ -330,6 +330,18 @@ def test_a_phases_expected_time_is_the_median_of_the_last_successes() -> None:
     assert (release["expected_seconds"], release["measured_on"]) == (20.0, 3)
 
 
+def test_a_redeployment_of_a_former_release_says_nothing_of_the_phases() -> None:
+    """Its record has the four steps of a manual rollback (requirement D3) in their place."""
+    planner = Planner()
+    planner.succeeded("p0", "2026-03-01", 10)
+    planner.journal.items[history_key("2026-03-02", "back")] = {"id": "back", "status": "SUCCEEDED"}
+    step = {"name": "health", "started": "2026-03-02T00:00:00Z", "finished": "2026-03-02T00:00:05Z"}
+    planner.journal.items[deployment_key("back")] = {"id": "back", "phases": [step]}
+    release = planner.plan(BUILT)["phases"][2]
+
+    assert (release["expected_seconds"], release["measured_on"]) == (10.0, 1)
+
+
 def test_without_a_history_every_time_is_unknown() -> None:
     plan = Planner().plan(BUILT)
 

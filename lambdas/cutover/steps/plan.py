@@ -139,12 +139,15 @@ def _require(deployment: Deployment, fresh: Mapping[str, Any], plans: Plans) -> 
 
 
 def _past(journal: Journal) -> Sequence[Mapping[int, float]]:
-    """The phases' seconds in the last successful deployments."""
+    """The phases' seconds in the last successful deployments. A redeployment of a former release has steps of
+    its own instead of phases, and says nothing here."""
     found: list[Mapping[int, float]] = []
     for line in journal.newest(HISTORY, MOST_HISTORY):
         if line.get("status") == Status.SUCCEEDED and len(found) < MOST_MEASURED:
             record = journal.read(deployment_key(str(line["id"]))) or {}
-            found.append({int(p["number"]): _seconds(p) for p in record.get("phases") or []})
+            numbered = [phase for phase in record.get("phases") or [] if "number" in phase]
+            if numbered:
+                found.append({int(phase["number"]): _seconds(phase) for phase in numbered})
     return found
 
 
