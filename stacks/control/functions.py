@@ -135,8 +135,10 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             Statement(
                 [
                     "autoscaling:DescribeAutoScalingGroups",
+                    "ec2:DescribeFlowLogs",
                     "ec2:DescribeLaunchTemplateVersions",
                     "ec2:DescribeNatGateways",
+                    "ec2:DescribeRouteTables",
                     "ec2:DescribeSecurityGroups",
                     "ec2:DescribeSubnets",
                     "ec2:DescribeVpcs",
@@ -152,6 +154,10 @@ def _provision(names: Names, code: Code, provisioning: Provisioning) -> Function
             Statement(
                 ["s3:GetEncryptionConfiguration"],
                 [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
+            ),
+            Statement(
+                ["secretsmanager:DescribeSecret"],
+                [names.arn("secretsmanager", f"secret:{names.secret('*')}")],
             ),
             Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
             Statement(

@@ -177,6 +177,8 @@ LEAST: Mapping[str, Mapping[str, Any]] = {
     "AWS::EC2::VPC": {"CidrBlock": "10.1.0.0/16"},
     "AWS::EC2::Subnet": {"CidrBlock": "10.1.1.0/24", "AvailabilityZone": "a"},
     "AWS::EC2::NatGateway": {"SubnetId": "subnet"},
+    "AWS::EC2::Route": {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "natgateway"},
+    "AWS::EC2::FlowLog": {"ResourceId": "vpc", "TrafficType": "REJECT"},
     "AWS::EC2::SecurityGroup": {
         "SecurityGroupIngress": [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"}]
     },
@@ -189,6 +191,7 @@ LEAST: Mapping[str, Mapping[str, Any]] = {
         "TransitEncryptionEnabled": True,
         "AtRestEncryptionEnabled": True,
     },
+    "AWS::SecretsManager::Secret": {"Name": "cutover-sandbox/redis"},
     "AWS::S3::Bucket": {},
     "AWS::ElasticLoadBalancingV2::LoadBalancer": {"Scheme": "internal", "Subnets": ["a", "b"]},
     "AWS::ElasticLoadBalancingV2::Listener": {"Port": 443, "Protocol": "HTTPS"},

@@ -193,6 +193,36 @@ def algorithms(e: Any) -> object:
     }
 
 
+def expiring(e: Any) -> object:
+    """By the bucket's name, the days after which objects go, and their former versions."""
+    return {
+        p["BucketName"].removeprefix(f"cutover-{e.name}-").removesuffix(f"-{e.configuration.account}"): (
+            rule.get("ExpirationInDays"),
+            rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
+            rule["Status"],
+        )
+        for p in e.environment.of(BUCKET).values()
+        for rule in p["LifecycleConfiguration"]["Rules"]
+    }
+
+
+def access_logs(e: Any) -> object:
+    """Where the files bucket's and the balancer's access logs go: (whether it is the logs bucket, prefix)."""
+    logs = f"cutover-{e.name}-logs-{e.configuration.account}"
+    files = next(p for p in e.environment.of(BUCKET).values() if "LoggingConfiguration" in p)
+    told = files["LoggingConfiguration"]
+    balancer = e.environment.one("AWS::ElasticLoadBalancingV2::LoadBalancer")["LoadBalancerAttributes"]
+    attributes = {each["Key"]: each["Value"] for each in balancer}
+    return (
+        (told["DestinationBucketName"] == logs, told["LogFilePrefix"]),
+        (
+            attributes["access_logs.s3.enabled"],
+            e.environment.of(BUCKET)[attributes["access_logs.s3.bucket"]["Ref"]]["BucketName"] == logs,
+            attributes["access_logs.s3.prefix"],
+        ),
+    )
+
+
 def host_rules(e: Any) -> object:
     """For each listener's port, which host's requests go to which target groups."""
     return {
@@ -268,6 +298,7 @@ LINES = (
         lambda e: e.environment.one("AWS::DocDB::DBClusterParameterGroup")["Parameters"]["tls"],
         "enabled",
     ),
+    Line("B4 exported logs", one(CLUSTER, "EnableCloudwatchLogsExports"), ["audit", "profiler"]),
     # 100 GB: a DocumentDB cluster has no size; its volume grows in 10 GB steps up to 128 TiB.
     # https://docs.aws.amazon.com/documentdb/latest/developerguide/how-it-works.html
     Line("B4 storage has no size", one(CLUSTER, "AllocatedStorage"), None),
@@ -291,6 +322,12 @@ LINES = (
     ),
     Line("B5 AUTH", lambda e: "AuthToken" in e.environment.one(CACHE), True),
     Line("B6 AES-256", algorithms, {"AES256"}),
+    Line(
+        "B6 old versions and logs expire",
+        expiring,
+        {"files": (None, 30, "Enabled"), "logs": (90, None, "Enabled")},
+    ),
+    Line("B6 access logs", access_logs, ((True, "files/"), ("true", True, "balancer"))),
     Line(
         "B6 nothing public",
         lambda e: {v for p in every(BUCKET, "PublicAccessBlockConfiguration")(e) for v in p.values()},

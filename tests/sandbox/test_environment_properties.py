@@ -2,7 +2,7 @@
 
 tests/infra/test_requirements.py holds the templates against the requirements. A property that the emulator took
 and dropped would make the deployment's verification say what is not so, and each that B asks for is read back
-here. Left to the template tests, because the emulator drops them: a NAT gateway's address, a DocumentDB
+here. Left to tests/infra/test_requirements.py, because the emulator drops them: a NAT gateway's address, a DocumentDB
 instance's encryption (the cluster's is told), the log exports of DocumentDB, lifecycle rules and access logs of
 buckets. That Redis and DocumentDB speak TLS alone is in test_managed_databases.py.
 """

@@ -88,7 +88,7 @@ def test_what_would_be_destroyed_comes_first_with_its_way_out(planner: Planner) 
 def test_an_image_that_the_gate_would_block_comes_first_with_its_findings_below(planner: Planner) -> None:
     finding = Finding("CVE-2", "HIGH", "jinja2", "3.1.2", "3.1.6")
     planner.registry.scans = [ImageScan("COMPLETE", counts={"HIGH": 1}, findings=[finding])]
-    lines = told(planner.plan(replace(DEPLOYMENT, image=DIGEST)))
+    lines = told(planner.plan(replace(DEPLOYMENT, image=DIGEST, mode="plan")))
 
     assert "BLOCKED" in lines[1]
     assert "Fail: 1 high" in lines[1]
@@ -98,7 +98,7 @@ def test_an_image_that_the_gate_would_block_comes_first_with_its_findings_below(
 def test_of_many_findings_the_worst_are_told_and_the_others_counted(planner: Planner) -> None:
     findings = [Finding(f"CVE-{number}", "LOW", "curl", "8.0") for number in range(50)]
     planner.registry.scans = [ImageScan("COMPLETE", findings=findings)]
-    lines = told(planner.plan(replace(DEPLOYMENT, image=DIGEST)))
+    lines = told(planner.plan(replace(DEPLOYMENT, image=DIGEST, mode="plan")))
 
     assert sum("LOW curl 8.0" in line for line in lines) == 10
     assert any("and 40 more" in line for line in lines)

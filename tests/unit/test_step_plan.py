@@ -11,7 +11,9 @@ import pytest
 
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.errors import (
+    GateFailedError,
     ImageNotFoundError,
+    MigrationRefusedError,
     MisconfiguredError,
     NotReachableError,
     OutsideWindowError,
@@ -281,7 +283,7 @@ def test_a_plan_shows_the_scan_of_a_given_image_and_whether_the_gate_would_close
             ],
         )
     ]
-    scan = planner.plan(replace(DEPLOYMENT, image=DIGEST))["image"]["scan"]
+    scan = planner.plan(replace(DEPLOYMENT, image=DIGEST, mode="plan"))["image"]["scan"]
 
     assert planner.registry.scanned == [DIGEST]
     assert (scan["blocks"], scan["verdict"], scan["counts"]) == (True, "Fail", {"HIGH": 1, "LOW": 1})
@@ -292,6 +294,28 @@ def test_a_plan_shows_the_scan_of_a_given_image_and_whether_the_gate_would_close
         "version": "3.1.2",
         "fixed": "3.1.6",
     }
+
+
+def test_an_image_that_the_gate_is_certain_to_refuse_is_refused_before_anything_is_touched() -> None:
+    planner = Planner()
+    planner.registry.scans = [ImageScan("COMPLETE", counts={"CRITICAL": 1})]
+    with pytest.raises(GateFailedError, match=r"can't be released: 1 critical, 0 high\. Nothing was touched"):
+        planner.plan(replace(DEPLOYMENT, image=DIGEST))
+    assert len(planner.plans.kept) == 1
+
+
+def test_a_scan_that_may_still_come_is_left_to_its_gate() -> None:
+    planner = Planner()
+    planner.registry.scans = [None]
+    assert planner.plan(replace(DEPLOYMENT, image=DIGEST))["image"]["scan"]["blocks"] is True
+
+
+def test_migrations_that_would_be_refused_are_refused_before_anything_is_touched() -> None:
+    planner = Planner()
+    planner.migrations.told = {"steps": [], "refused": ["0002_rename.py was edited after it was applied"]}
+    assert planner.plan(replace(BUILT, mode="plan"))["migrations"]["refused"]
+    with pytest.raises(MigrationRefusedError, match=r"0002_rename\.py was edited .* Nothing was touched"):
+        planner.plan(BUILT)
 
 
 def test_an_image_without_a_scan_would_be_blocked_too() -> None:
@@ -317,7 +341,8 @@ def test_a_scan_that_finds_more_by_tomorrow_leaves_the_plan_as_it_is() -> None:
     digest = planner.plan(wanted)["sha256"]
     planner.registry.scans = [ImageScan("COMPLETE", counts={"CRITICAL": 1})]
 
-    assert planner.plan(replace(wanted, plan=digest))["image"]["scan"]["blocks"] is True
+    again = planner.plan(replace(wanted, plan=digest, mode="plan"))
+    assert again["image"]["scan"]["blocks"] is True
 
 
 def test_a_phases_expected_time_is_the_median_of_the_last_successes() -> None:
@@ -491,12 +516,12 @@ def test_a_kept_plan_that_was_altered_is_not_the_one_that_was_sealed() -> None:
 
 
 def test_a_plan_tells_what_the_migrations_would_do_and_what_stands_against_them() -> None:
-    planner = Planner()
-    before = planner.plan(BUILT)
+    planner, asked = Planner(), replace(BUILT, mode="plan")
+    before = planner.plan(asked)
     assert "steps" not in before["migrations"], "there is no database yet"
     step = {"phase": "expand", "name": "create users.email_unique", "what": "it is wanted", "risk": "low"}
     planner.migrations.told = {"steps": [step], "refused": ["0003 was edited"]}
-    after = planner.plan(BUILT)
+    after = planner.plan(asked)
 
     assert after["migrations"] == {**before["migrations"], "steps": [step], "refused": ["0003 was edited"]}
     assert after["sha256"] != before["sha256"]

@@ -58,6 +58,33 @@ def _nat(of: Services, d: Declared) -> Facts:
     return {"subnet": found["SubnetId"], "state": found["State"]}
 
 
+def _route(of: Services, d: Declared) -> Facts | None:
+    table = of("ec2").describe_route_tables(RouteTableIds=[d.properties["RouteTableId"]])["RouteTables"][0]
+    to = d.properties["DestinationCidrBlock"]
+    found = next((route for route in table["Routes"] if route.get("DestinationCidrBlock") == to), None)
+    if found is None:
+        return None
+    through = str(found.get("NatGatewayId") or found.get("GatewayId"))
+    return {"to": to, "through": through, "state": found["State"]}
+
+
+def _flow_log(of: Services, d: Declared) -> Facts:
+    found = of("ec2").describe_flow_logs(FlowLogIds=[d.physical_id])["FlowLogs"][0]
+    told = {"of": found["ResourceId"], "traffic": found["TrafficType"], "state": found["FlowLogStatus"]}
+    # A log that can't be written to its group stays ACTIVE.
+    # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-troubleshooting.html
+    return {**told, "state": "FAILED"} if found.get("DeliverLogsStatus") == "FAILED" else told
+
+
+def _secret(of: Services, d: Declared) -> Facts:
+    found = of("secretsmanager").describe_secret(SecretId=d.physical_id)
+    stages = [stage for each in (found.get("VersionIdsToStages") or {}).values() for stage in each]
+    value = "generated" if "AWSCURRENT" in stages else "none"
+    if found.get("DeletedDate"):
+        value = "being deleted"
+    return {"name": found["Name"], "value": value, "rotated": yes(found.get("RotationEnabled"))}
+
+
 def _group(of: Services, d: Declared) -> Facts:
     found = of("ec2").describe_security_groups(GroupIds=[d.physical_id])["SecurityGroups"][0]
     return rule_facts(rules_of(found))
@@ -154,16 +181,19 @@ def _alarm(of: Services, d: Declared) -> Facts:
     }
 
 
-READERS: Mapping[str, Callable[[Services, Declared], Facts]] = {
+READERS: Mapping[str, Callable[[Services, Declared], Facts | None]] = {
     "AWS::EC2::VPC": _vpc,
     "AWS::EC2::Subnet": _subnet,
     "AWS::EC2::NatGateway": _nat,
+    "AWS::EC2::Route": _route,
+    "AWS::EC2::FlowLog": _flow_log,
     "AWS::EC2::SecurityGroup": _group,
     "AWS::EC2::LaunchTemplate": _template,
     "AWS::AutoScaling::AutoScalingGroup": _scaling,
     "AWS::DocDB::DBCluster": _cluster,
     "AWS::DocDB::DBInstance": _node,
     "AWS::ElastiCache::ReplicationGroup": _cache,
+    "AWS::SecretsManager::Secret": _secret,
     "AWS::S3::Bucket": _bucket,
     "AWS::ElasticLoadBalancingV2::LoadBalancer": _balancer,
     "AWS::ElasticLoadBalancingV2::Listener": _listener,

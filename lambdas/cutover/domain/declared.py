@@ -197,6 +197,15 @@ def _health_check(p: Mapping[str, Any]) -> str:
     )
 
 
+def _secret(secret: Declared, every: Sequence[Declared]) -> Facts:
+    rotated = any(
+        each.type == "AWS::SecretsManager::RotationSchedule"
+        and each.properties.get("SecretId") == secret.physical_id
+        for each in every
+    )
+    return {"name": str(secret.properties["Name"]), "value": "generated", "rotated": yes(rotated)}
+
+
 def names(domain: object, others: Iterable[object] | None) -> str:
     """A certificate's names, each once, in the order in which they are compared."""
     return ", ".join(sorted({str(domain), *(str(other) for other in others or ())}))
@@ -210,6 +219,22 @@ KINDS: Mapping[str, Kind] = {
     ),
     "AWS::EC2::NatGateway": Kind(
         _of("B1"), lambda d, _: {"subnet": d.properties["SubnetId"], "state": "available"}
+    ),
+    "AWS::EC2::Route": Kind(
+        _of("B1"),
+        lambda d, _: {
+            "to": str(d.properties["DestinationCidrBlock"]),
+            "through": str(d.properties.get("NatGatewayId") or d.properties.get("GatewayId")),
+            "state": "active",
+        },
+    ),
+    "AWS::EC2::FlowLog": Kind(
+        _of("B1"),
+        lambda d, _: {
+            "of": str(d.properties["ResourceId"]),
+            "traffic": str(d.properties["TrafficType"]),
+            "state": "ACTIVE",
+        },
     ),
     "AWS::EC2::SecurityGroup": Kind(_of("B2"), _rules),
     "AWS::EC2::LaunchTemplate": Kind(
@@ -235,6 +260,7 @@ KINDS: Mapping[str, Kind] = {
             "encrypted": yes(d.properties.get("AtRestEncryptionEnabled")),
         },
     ),
+    "AWS::SecretsManager::Secret": Kind(_of("B5"), _secret),
     "AWS::S3::Bucket": Kind(_of("B6"), lambda d, _: {"encryption": _encryption(d)}),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": Kind(
         _of("B7"),

@@ -12,12 +12,16 @@ from cutover.domain.changes import change_sets_of, security_group_changes
 from cutover.domain.colours import Colour, ColourPlan, Weights, plan_colours
 from cutover.domain.cost import compare, per_deployment
 from cutover.domain.errors import (
+    GateFailedError,
     ImageNotFoundError,
+    MigrationRefusedError,
     MisconfiguredError,
     OutsideWindowError,
     PlanChangedError,
     PlanNotFoundError,
 )
+from cutover.domain.gates import Verdict
+from cutover.domain.input import Mode
 from cutover.domain.plan import differences, fingerprint, phases, rollback_of, sealed
 from cutover.domain.prices import PriceTable
 from cutover.domain.records import HISTORY, Deployment, Live, Status, deployment_key
@@ -63,8 +67,10 @@ def make_plan(
     """The plan, kept under its digest. `change_sets` as `prepare_change_sets` answers them.
 
     Raises OutsideWindowError, ImageNotFoundError, SourceNotFoundError, MisconfiguredError for a listener
-    whose traffic is split, so that nobody could say which colour is idle; and for a deployment that is bound
-    to a plan PlanNotFoundError, or PlanChangedError naming every input that is not what was planned.
+    whose traffic is split, so that nobody could say which colour is idle; for a deployment that is bound
+    to a plan PlanNotFoundError, or PlanChangedError naming every input that is not what was planned; and for
+    one that a later phase is certain to refuse, so that nothing is provisioned for it, what that phase would:
+    MigrationRefusedError, GateFailedError. (A mere plan tells it instead.)
     """
     window = _window(deployment, configuration, clock)
     image = _image(deployment, registry)
@@ -115,7 +121,21 @@ def make_plan(
     if deployment.plan:
         _require(deployment, plan, plans)
     plans.keep(plan["sha256"], plan)
+    if deployment.mode != Mode.PLAN:
+        _refuse_blocked(plan)
     return plan
+
+
+def _refuse_blocked(plan: Mapping[str, Any]) -> None:
+    """A scan that is missing or under way may be there when phase 3 judges it; one with findings stays so."""
+    scan, refused = plan["image"]["scan"], plan["migrations"].get("refused")
+    nothing = f"Nothing was touched; the plan is {plan['location']}"
+    if refused:
+        raise MigrationRefusedError(f"{'; '.join(refused)}. {nothing}")
+    if scan["verdict"] == Verdict.FAIL:
+        raise GateFailedError(
+            f"the image {plan['image']['digest']} can't be released: {scan['found']}. {nothing}"
+        )
 
 
 def _require(deployment: Deployment, fresh: Mapping[str, Any], plans: Plans) -> None:
