@@ -29,7 +29,7 @@ def explain(error: ValidationError, raw: dict[str, Any], root: type[BaseModel]) 
             return f"{'.'.join(location)} is missing; add it" + (f" to [{table}]" if table else "")
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, UnfitError):
-        return f"{'.'.join([*location, cause.field])} is {cause.value!r}: it {cause}"
+        return f"{'.'.join([*location, cause.field])} is {_plain(cause.value)!r}: it {cause}"
     return f"{'.'.join(location)} is {_shown(problem, raw)}: {_reason(problem, cause)}"
 
 
@@ -43,6 +43,11 @@ def _unknown_key(location: list[str], table: type[BaseModel]) -> str:
     near = difflib.get_close_matches(location[-1], known, 1)
     way_out = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
     return f"{'.'.join(location)} is not a known key; {way_out}"
+
+
+def _plain(value: object) -> object:
+    """A whole number as it was most likely written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _shown(problem: ErrorDetails, raw: dict[str, Any]) -> str:

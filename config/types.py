@@ -22,6 +22,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 # Policies that offer TLS 1.3 (requirement B7); the first also serves clients that stopped at TLS 1.2.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 TlsPolicy = Literal["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]
+Ratio = Annotated[float, Field(gt=0, le=1)]
 DomainName = Annotated[str, AfterValidator(domain_name)]
 InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from config.thresholds import Thresholds
 from cutover.domain.colours import Colour
 from cutover.domain.environment import Environment, snake_case
 from cutover.domain.health import Target
@@ -17,6 +18,8 @@ DEPLOYMENT = Deployment(id="d2", version="v2", environment="sandbox", fence=7, s
 ENVIRONMENT = Environment.read({snake_case(name): value for name, value in OUTPUTS.items()})
 DIGEST = f"sha256:{'2' * 64}"
 WATCH = {"hours": 24, "healthy_share": 0.5, "bake_seconds": 30, "proof_answers": 3}
+# The requirements' own, but for what a load in memory can't show.
+THRESHOLDS = {**Thresholds().model_dump(), "requests_per_second": 280.0, "concurrent_users": 50}
 V1 = Live(
     deployment="d1",
     version="v1",

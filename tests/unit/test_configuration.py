@@ -68,7 +68,7 @@ def test_the_alarms_and_thresholds_default_to_the_requirements():
     assert alarms.health_failures == 3
     assert staging.thresholds.p95_ms == 500
     assert staging.thresholds.error_rate == 0.001
-    assert (staging.load.requests_per_second, staging.load.users) == (1000, 200)
+    assert (staging.load.requests_per_second, staging.load.users) == (1200, 200)
 
 
 def test_a_configuration_cannot_be_changed():
@@ -258,6 +258,42 @@ def test_a_negative_threshold_is_named(edited, field):
 
 
 @pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("p50_ms = 600", "thresholds.p50_ms is 600: it is more than p95_ms (500)"),
+        ("p99_ms = 400", "thresholds.p95_ms is 500: it is more than p99_ms (400)"),
+        ("error_rate = 0.01", "thresholds.error_rate is 0.01: it lets more requests fail than availability"),
+        ("requests_per_second = 1300", "thresholds.requests_per_second is 1300: it is more than load."),
+        ("concurrent_users = 201", "thresholds.concurrent_users is 201: it is more than load.users (200)"),
+        (
+            "p95_ms = 2500\np99_ms = 3000",
+            "thresholds.p95_ms is 2500: it lets in what alarms.p95_seconds (2) takes back",
+        ),
+        ("cpu = 0.95", "thresholds.cpu is 0.95: it lets in what alarms.cpu_percent (90) takes back"),
+    ],
+)
+def test_thresholds_that_contradict_are_named(edited, table, expected):
+    assert expected in message(edited, "[load]", f"[thresholds]\n{table}\n\n[load]")
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('p96 = "must"', "gates.p96 is not a known key; did you mean p9"),
+        ('cpu = "maybe"', "gates.cpu is 'maybe': it must be 'must' or 'should'"),
+    ],
+)
+def test_an_unknown_gate_or_weight_is_named(edited, table, expected):
+    assert expected in message(edited, "[load]", f"[gates]\n{table}\n\n[load]")
+
+
+def test_the_functions_read_only_the_weights_that_are_set(edited):
+    assert load("staging").for_lambdas()["gates"] == {}
+    weighed = edited("[load]", '[gates]\ncpu = "must"\n\n[load]').for_lambdas()
+    assert weighed["gates"] == {"cpu": "must"}
+
+
+@pytest.mark.parametrize(
     ("domain", "expected"),
     [
         ("api_staging.example.com", "has the label 'api_staging'; use letters, digits and hyphens"),
@@ -329,6 +365,7 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
             "watch",
             "load",
             "thresholds",
+            "gates",
             "window",
             "alarms",
             "release",

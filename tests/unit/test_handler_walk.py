@@ -61,7 +61,7 @@ from tests.contract.fakes import (
 from tests.contract.formation import FakeFormation
 from tests.contract.machine import Walk
 from tests.contract.provisioning import FULL
-from tests.contract.scenes import DIGEST, V1, alarm_event, live
+from tests.contract.scenes import DIGEST, THRESHOLDS, V1, alarm_event, live
 from tests.unit.test_step_checks import DECLARED
 
 SOURCE = f"sources/{'a' * 64}.zip"
@@ -85,14 +85,7 @@ CONFIGURATION = {
     "poll_seconds": 1,
     "watch": {"bake_seconds": 30, "hours": 24, "proof_answers": 3, "healthy_share": 0.5},
     "load": {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"},
-    "thresholds": {
-        "p95_ms": 500,
-        "error_rate": 0.001,
-        "query_mean_ms": 50,
-        "index_hit": 0.95,
-        "pool_use": 0.8,
-        "scan_documents": 0,
-    },
+    "thresholds": {**THRESHOLDS, "scan_documents": 0},
     "window": {"enforced": False},
 }
 
@@ -448,7 +441,7 @@ def missing_header(house: House) -> None:
     ("breaks", "error", "words"),
     [
         (broken_script, "ReleaseFailedError", "out of memory"),
-        (slow_service, "GateFailedError", "found p50 5, p95 812"),
+        (slow_service, "GateFailedError", "“p95 latency” (C6a, E1) failed: found 812 ms"),
         (open_port, "GateFailedError", "No SSH from anywhere"),
         (missing_alarm, "GateFailedError", "backend-green-health"),
         (broken_cache, "GateFailedError", "sick: redis"),

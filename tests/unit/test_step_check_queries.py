@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from cutover.domain.measures import Limits
 from cutover.domain.queries import NamedQuery
 from cutover.steps.check_queries import check_queries
 from tests.contract.fakes import FakeDatabase
 
-THRESHOLDS = {"query_mean_ms": 50, "index_hit": 0.95, "pool_use": 0.8, "scan_documents": 1000}
+LIMITS = Limits.read({"thresholds": {"query_mean_ms": 50, "index_hit": 0.95, "pool_use": 0.8}})
 EMAIL = NamedQuery("by e-mail", "users", {"email": {"from_sample": "email"}})
 NEWEST = NamedQuery(
     "newest", "evaluations", {"user.id": {"from_sample": "user.id"}, "status": "done"}, (("created_at", -1),)
@@ -26,7 +27,7 @@ def filled(documents: int = 1001, **more: Any) -> FakeDatabase:
 
 
 def gates(database: FakeDatabase, *queries: NamedQuery) -> dict[str, dict[str, Any]]:
-    told = check_queries(queries or (EMAIL, NEWEST), THRESHOLDS, queries=database)["gates"]
+    told = check_queries(queries or (EMAIL, NEWEST), LIMITS, 1000, queries=database)["gates"]
     assert {gate["requirement"] for gate in told} == {"C6b"}
     return {gate["name"]: gate for gate in told}
 
@@ -87,7 +88,7 @@ def test_empty_collections_are_no_data() -> None:
 
 
 def test_no_queries_at_all_are_no_data() -> None:
-    told = check_queries((), THRESHOLDS, queries=filled())["gates"]
+    told = check_queries((), LIMITS, 1000, queries=filled())["gates"]
     assert {gate["verdict"] for gate in told} == {"Inconclusive"}
 
 

@@ -20,6 +20,7 @@ from cutover.adapters.schema_store import SchemaStore
 from cutover.adapters.trust import database_trust
 from cutover.database_ports import Migrator
 from cutover.domain.errors import MigrationRefusedError, MisconfiguredError
+from cutover.domain.measures import Limits
 from cutover.domain.queries import read_queries
 from cutover.domain.release_files import FOLDER, Files, read_json
 from cutover.handlers.dispatch import dispatch
@@ -121,7 +122,9 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def check(event: Mapping[str, Any]) -> dict[str, Any]:
     named = read_queries(read_json(files_of(str(event["source"])), "queries.json", []))
-    return check_queries(named, event["configuration"]["thresholds"], queries=wiring().database)
+    configuration = event["configuration"]
+    documents = int(configuration["thresholds"]["scan_documents"])
+    return check_queries(named, Limits.read(configuration), documents, queries=wiring().database)
 
 
 ACTIONS = {"plan": plan, "migrate": make, "undo": take_back, "contract": contract, "check": check}

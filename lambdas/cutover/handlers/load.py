@@ -9,6 +9,7 @@ from typing import Any
 
 from cutover.adapters.load import OpenModelLoad
 from cutover.domain.environment import Environment
+from cutover.domain.measures import Limits
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
@@ -32,7 +33,7 @@ def variables() -> Variables:
 def run(event: Mapping[str, Any]) -> dict[str, Any]:
     known, configuration = variables(), event["configuration"]
     generator = OpenModelLoad(known.load_balancer_dns, known.domain)
-    return load(known.test_listener_port, configuration["load"], configuration["thresholds"], load=generator)
+    return load(known.test_listener_port, configuration["load"], Limits.read(configuration), load=generator)
 
 
 def compare(event: Mapping[str, Any]) -> dict[str, Any]:

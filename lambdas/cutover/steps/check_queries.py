@@ -14,31 +14,13 @@ from typing import Any
 
 from cutover.database_ports import Queries
 from cutover.domain.errors import ServiceRefusedError
-from cutover.domain.gates import Gate, Persona, Subject
+from cutover.domain.gates import Gate, Persona, Subject, Threshold
+from cutover.domain.measures import Limits
 from cutover.domain.queries import NamedQuery
 
 SUBJECT = Subject("C6b", Persona.PERFORMANCE)
 TIMES = 20
 FROM_SAMPLE = "from_sample"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`scan_documents`: up to so many documents a collection may be scanned, or sorted in memory."""
-
-    mean_ms: float
-    index_hit: float
-    pool_use: float
-    scan_documents: int
-
-    @classmethod
-    def read(cls, thresholds: Mapping[str, Any]) -> Limits:
-        return cls(
-            float(thresholds["query_mean_ms"]),
-            float(thresholds["index_hit"]),
-            float(thresholds["pool_use"]),
-            int(thresholds["scan_documents"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -51,14 +33,16 @@ class Seen:
 
 
 def check_queries(
-    named: Sequence[NamedQuery], thresholds: Mapping[str, Any], *, queries: Queries
+    named: Sequence[NamedQuery], limits: Limits, scan_documents: int, *, queries: Queries
 ) -> dict[str, Any]:
-    """{gates}: one a query, and mean, index hit and pool over all. Without data they are Inconclusive."""
-    limits = Limits.read(thresholds)
+    """{gates}: one a query, and mean, index hit and pool over all. Without data they are Inconclusive.
+
+    `scan_documents`: up to so many documents a collection may be scanned, or sorted in memory.
+    """
     gates: list[Gate] = []
     seen: list[Seen] = []
     for query in named:
-        gate, found = _check(query, limits, queries)
+        gate, found = _check(query, limits.threshold("query_mean"), scan_documents, queries)
         gates.append(gate)
         if found is not None:
             seen.append(found)
@@ -66,9 +50,11 @@ def check_queries(
     return {"gates": [gate.as_json() for gate in gates]}
 
 
-def _check(query: NamedQuery, limits: Limits, queries: Queries) -> tuple[Gate, Seen | None]:
+def _check(
+    query: NamedQuery, quick: Threshold, scan_documents: int, queries: Queries
+) -> tuple[Gate, Seen | None]:
     name = f"Query: {query.name}"
-    wanted = f"an index above {limits.scan_documents:,} documents, mean < {limits.mean_ms:g} ms"
+    wanted = f"an index above {scan_documents:,} documents, mean {quick}"
     document = queries.sample(query.collection)
     if document is None:
         return SUBJECT.inconclusive(name, found=f"{query.collection} holds no document", wanted=wanted), None
@@ -85,7 +71,7 @@ def _check(query: NamedQuery, limits: Limits, queries: Queries) -> tuple[Gate, S
     mean = fmean(taken) if taken else 0.0
     costs = {"a scan of the whole collection": explained.scans, "a sort in memory": explained.sorts}
     costly = [words for words, paid in costs.items() if paid]
-    right = (not costly or size <= limits.scan_documents) and mean < limits.mean_ms
+    right = (not costly or size <= scan_documents) and quick.holds(mean)
     how = " and ".join(costly) or f"the index {explained.index or 'of _id'}"
     found = f"{how} ({' < '.join(explained.stages)}) over {size:,} documents, mean {mean:.2f} ms"
     gate = SUBJECT.judge(name, right, found=found, wanted=wanted, samples=len(taken))
@@ -118,17 +104,17 @@ def _value(document: Mapping[str, Any], path: str, missing: list[str]) -> Any:
 
 def _mean(seen: Sequence[Seen], limits: Limits) -> Gate:
     times = [each for one in seen for each in one.times]
-    found = f"{fmean(times):.2f} ms" if times else "no query was timed"
-    passed = bool(times) and fmean(times) < limits.mean_ms
-    wanted = f"< {limits.mean_ms:g} ms"
-    return SUBJECT.judge("Mean query time", passed, found=found, wanted=wanted, samples=len(times))
+    if not times:
+        return limits.inconclusive("query_mean", "no query was timed")
+    return limits.judge("query_mean", fmean(times), samples=len(times), evidence={"slowest": max(times)})
 
 
 def _hits(seen: Sequence[Seen], limits: Limits) -> Gate:
-    share = sum(one.indexed for one in seen) / len(seen) if seen else 0.0
-    found = f"{share:.0%} of {len(seen)} queries" if seen else "no query was explained"
-    wanted = f"> {limits.index_hit:.0%}"
-    return SUBJECT.judge("Index hit", share > limits.index_hit, found=found, wanted=wanted, samples=len(seen))
+    if not seen:
+        return limits.inconclusive("index_hit", "no query was explained")
+    indexed = sum(one.indexed for one in seen)
+    told = f"{indexed} of {len(seen)} queries"
+    return limits.judge("index_hit", indexed / len(seen), samples=len(seen), found=told)
 
 
 def _connections(queries: Queries) -> tuple[int, int] | None:
@@ -140,10 +126,8 @@ def _connections(queries: Queries) -> tuple[int, int] | None:
 
 def _pool(seen: Sequence[Seen], limits: Limits) -> Gate:
     """The fullest moment, looked at after each query."""
-    name, wanted = "Connections in use", f"< {limits.pool_use:.0%}"
     looked = [one.connections for one in seen if one.connections and one.connections[1] > 0]
     if not looked:
-        return SUBJECT.inconclusive(name, found="the server does not tell", wanted=wanted)
+        return limits.inconclusive("pool_use", "the server does not tell")
     used, most = max(looked, key=lambda pair: pair[0] / pair[1])
-    passed = used / most < limits.pool_use
-    return SUBJECT.judge(name, passed, found=f"{used} of {most}", wanted=wanted, samples=len(looked))
+    return limits.judge("pool_use", used / most, samples=len(looked), found=f"{used} of {most}")

@@ -27,9 +27,10 @@ def conclude_phase(
 
     `gates` may be a single gate: JSONata makes no difference between a list of one and the one.
     """
-    judged = [gates] if isinstance(gates, Mapping) else list(gates)
-    record = journal.read(deployment.key) or {}
     number, name = int(phase["number"]), str(phase["name"])
+    every = [gates] if isinstance(gates, Mapping) else gates
+    judged = [{**gate, "phase": name} for gate in every]
+    record = journal.read(deployment.key) or {}
     shut = closed(judged)
     verdict = Verdict.PASS if judged and not shut else Verdict.FAIL
     done = {

@@ -17,6 +17,8 @@ from cutover.ports import Clock, Finding, ImageScan, Registry
 SUBJECT = Subject("C5c", Persona.SECURITY)
 NAME = "The image has no critical or high vulnerability"
 WANTED = "0 critical, 0 high"
+# The line of the Go/No-Go board that every scanner answers.
+MEASURE = "findings"
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
 CLOSING = frozenset({"CRITICAL", "HIGH"})
 # COMPLETE is basic scanning's last word; ACTIVE is enhanced scanning's, which goes on looking.
@@ -51,10 +53,11 @@ def judge(scan: ImageScan | None) -> Gate:
         found = (
             "the registry has no scan of this image: start one (aws ecr start-image-scan), then deploy again"
         )
-        return SUBJECT.inconclusive(NAME, found=found, wanted=WANTED)
+        return SUBJECT.inconclusive(NAME, found=found, wanted=WANTED, measure=MEASURE)
     if scan.status not in JUDGED:
         why = f": {scan.reason}" if scan.reason else ""
-        return SUBJECT.inconclusive(NAME, found=f"the scan is {scan.status}{why}", wanted=WANTED)
+        unjudged = f"the scan is {scan.status}{why}"
+        return SUBJECT.inconclusive(NAME, found=unjudged, wanted=WANTED, measure=MEASURE)
     counts = {each: _count(each, scan) for each in SEVERITIES}
     closing = [finding for finding in scan.findings if finding.severity in CLOSING]
     told = ", ".join(
@@ -62,7 +65,9 @@ def judge(scan: ImageScan | None) -> Gate:
     )
     found = f"{told}: {_listed(closing)}" if closing else told
     passed = all(counts[each] == 0 for each in CLOSING)
-    return SUBJECT.judge(NAME, passed, found=found, wanted=WANTED)
+    severe = sum(counts[each] for each in CLOSING)
+    evidence = {"value": severe, "counts": {each: count for each, count in counts.items() if count}}
+    return SUBJECT.judge(NAME, passed, found=found, wanted=WANTED, measure=MEASURE, evidence=evidence)
 
 
 def outlook(image: str | None, registry: Registry) -> dict[str, Any]:
