@@ -99,6 +99,13 @@ def test_also_when_the_live_one_is_live_by_a_rollback_or_the_first() -> None:
         assert decide(replace(SHIFTING, live=live)).action is Action.GO
 
 
+def test_a_candidate_is_watched_although_the_watch_of_the_live_one_is_over() -> None:
+    assert SHIFTING.live
+    over = replace(SHIFTING.live, watch_until="2000-01-01T00:00:00.000Z")
+
+    assert decide(replace(SHIFTING, live=over)).action is Action.GO
+
+
 def test_a_split_that_fits_no_candidate_stays() -> None:
     assert decide(replace(SHIFTING, weights=Weights(50, 50))).action is Action.REFUSE
 

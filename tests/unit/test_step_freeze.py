@@ -186,6 +186,18 @@ def test_a_swap_that_was_faster_than_the_freeze_keeps_the_traffic() -> None:
     assert world.commands.sent == []
 
 
+def test_a_first_release_whose_swap_is_not_written_down_yet_keeps_the_traffic() -> None:
+    """The journal has nothing live; the listener has moved: stopping the containers would leave users nothing."""
+    world = releasing()
+    del world.journal.items[LIVE]
+    world.balancer.of["listener"] = Weights(0, 100)
+    answer = stop(world)
+
+    assert "version v2, may have it and keeps it" in answer["traffic"]
+    assert (world.commands.sent, world.balancer.moves) == ([], [])
+    assert world.journal.items[LOCK]["holder"] is None
+
+
 def test_with_nothing_under_way_it_only_freezes() -> None:
     world = FakeWorld()
 

@@ -110,7 +110,8 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The release that is being shifted to: it has `share` per cent of the traffic, or is about to."""
+    """The release that is being shifted to: it has `share` per cent of the traffic, or is about to. All of it
+    (100) while a swap moves it."""
 
     deployment: str
     version: str
@@ -133,8 +134,8 @@ class Live:
 
     The previous_* fields are None after a first deployment. `rolled_back`: this release is live because a
     later one was taken back; previous_* then name the one that failed. `contracted_at`: from then on the
-    schema may lack what the release before needs. `candidate`: while a deployment shifts the traffic in
-    steps, the release that has a share of it on the other colour.
+    schema may lack what the release before needs. `candidate`: while a deployment moves the traffic, in steps
+    or at once, the release on the other colour that may have a share of it.
     """
 
     deployment: str

@@ -173,20 +173,28 @@ def _unknown_release(situation: Situation) -> Decision | None:
     if situation.live is None:
         # A journal that was read and holds no release at all: the alarm is about nothing.
         return Decision(Action.IGNORE, "no release is live") if situation.journal_readable else None
-    return _watched(situation, situation.live) if _tried(situation) else None
+    # A candidate is watched from its first request on, however long ago the watch of the live one ended.
+    return _older(situation, situation.live) if _tried(situation) else None
 
 
 def _watched(situation: Situation, live: Live) -> Decision | None:
     """Why an alarm is not about the release that is live."""
-    if _before_its_swap(situation, live):
-        return Decision(
-            Action.IGNORE,
-            f"the alarm is of {situation.raised_at}, before version {live.version} took the traffic "
-            f"({live.swapped_at}): it is about an older deployment",
-        )
+    older = _older(situation, live)
+    if older is not None:
+        return older
     if situation.now > datetime.fromisoformat(live.watch_until):
         return Decision(Action.IGNORE, f"the watch over version {live.version} ended at {live.watch_until}")
     return None
+
+
+def _older(situation: Situation, live: Live) -> Decision | None:
+    if not _before_its_swap(situation, live):
+        return None
+    return Decision(
+        Action.IGNORE,
+        f"the alarm is of {situation.raised_at}, before version {live.version} took the traffic "
+        f"({live.swapped_at}): it is about an older deployment",
+    )
 
 
 def _contracted(live: Live) -> Decision | None:

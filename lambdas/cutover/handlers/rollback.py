@@ -23,7 +23,12 @@ from cutover.domain.errors import CutoverError, InvalidInputError
 from cutover.domain.records import Deployment
 from cutover.domain.rollback import Trigger
 from cutover.handlers.variables import Journalling, read_variables
-from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, roll_back_on_alarm
+from cutover.steps.roll_back import (
+    roll_back_by_hand,
+    roll_back_deployment,
+    roll_back_on_alarm,
+    take_back_what_was_left,
+)
 
 if TYPE_CHECKING:
     from cutover.adapters.aftersight import ColourMeasurements, ProbeVisitor
@@ -138,6 +143,14 @@ def _roll_back(event: Mapping[str, Any]) -> dict[str, Any]:
         return roll_back_on_alarm(read_alarm_event(event), environment, wired)
     if source == Trigger.DEPLOYMENT:
         return roll_back_deployment(_deployment(event), event.get("failure") or {}, wired)
+    if source == "left":
+        return take_back_what_was_left(_deployment(event), wired)
+    return _asked(event, environment, wired)
+
+
+def _asked(event: Mapping[str, Any], environment: str, wired: Wiring) -> dict[str, Any]:
+    """By a person, or by the machine that a person has started."""
+    source = event.get("source")
     if source == Trigger.PERSON:
         return roll_back_by_hand(
             _text(event, "reason"), _text(event, "by"), _text(event, "environment"), environment, wired

@@ -116,6 +116,16 @@ def _leave(holder: str, live: Live | None, problems: list[str], world: World) ->
         attempt("hold the listener", problems, lambda: hold(live.targets, live.colour, world))
     if record.get("targets") and record.get("colour"):
         targets, colour = Targets.read(record["targets"]), Colour(record["colour"])
+        if live is None and _may_serve(colour, targets, problems, world):
+            # A first release whose swap was cut short: nothing else could take what it has.
+            return f"the first release, version {record.get('version')}, may have it and keeps it"
         if live is None or live.colour is not colour:
             attempt("stop the containers", problems, lambda: stop_containers(colour, targets, record, world))
     return f"it had not moved; version {live.version} has it" if live else "it had not moved"
+
+
+def _may_serve(colour: Colour, targets: Targets, problems: list[str], world: World) -> bool:
+    weights = attempt(
+        "read the listener", problems, lambda: world.balancer.weights(targets.listener_arn, targets)
+    )
+    return weights is None or weights.of(colour) > 0

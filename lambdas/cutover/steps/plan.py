@@ -219,6 +219,9 @@ def _image(deployment: Deployment, registry: Registry) -> dict[str, Any]:
 
 
 def _colours(weights: Weights, live: Live | None) -> ColourPlan:
+    if live is not None and live.candidate is not None:
+        # Left by a deployment that died: it is taken back before this one does anything.
+        weights = Weights.all_on(live.colour)
     colours = plan_colours(weights, live.colour if live else None)
     if colours is None:
         raise MisconfiguredError(

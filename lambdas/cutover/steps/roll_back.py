@@ -19,6 +19,7 @@ from cutover.domain.errors import (
     MisconfiguredError,
     NothingToRollBackError,
     NotReachableError,
+    UnhealthyTargetsError,
     WrongEnvironmentError,
 )
 from cutover.domain.failure import read_failure
@@ -135,6 +136,39 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
     return _act(
         _situation(Trigger.DEPLOYMENT, colour, reading, world), targets, about, reading.problems, world
     )
+
+
+def take_back_what_was_left(deployment: Deployment, world: World) -> dict[str, Any]:
+    """{action: rolled_back | not_needed, reason, …}. `deployment` holds the lock; an earlier one whose
+    execution died while it moved the traffic has left a candidate: users go back to the release that the
+    journal has live. A plan touches nothing.
+
+    Raises UnhealthyTargetsError, with the traffic untouched, when that release can't take it.
+    """
+    from cutover.domain.input import Mode  # noqa: PLC0415  no rollback waits for it
+
+    live = _live(world.journal)
+    candidate = live.candidate if live else None
+    if live is None or candidate is None or deployment.mode == Mode.PLAN:
+        return {"action": "not_needed", "reason": "no earlier deployment died while it moved the traffic"}
+    reading = _read(live.targets, live.colour, world)
+    about = Aftermath(
+        trigger=Trigger.DEPLOYMENT,
+        name=deployment.id,
+        cause=f"its execution died while the traffic was being moved; {deployment.id} took over",
+        asked_at=world.clock.now(),
+        failing=candidate.colour,
+        environment=deployment.environment,
+        deployment=deployment,
+    )
+    situation = _situation(Trigger.DEPLOYMENT, candidate.colour, reading, world)
+    answer = _act(situation, live.targets, about, reading.problems, world)
+    if answer["action"] == "refused":
+        raise UnhealthyTargetsError(
+            f"deployment {candidate.deployment} died while it moved the traffic to {candidate.colour}, and "
+            f"it can't be taken back: {answer['reason']}. Mend {live.colour}, and deploy again"
+        )
+    return answer
 
 
 def _leave_traffic(

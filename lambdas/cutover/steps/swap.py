@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from cutover.domain.colours import Colour, Weights
 from cutover.domain.environment import Environment, Targets
 from cutover.domain.errors import LockLostError, ReleaseFailedError, UnhealthyTargetsError
 from cutover.domain.health import health_of
-from cutover.domain.records import LIVE, Deployment, Live
+from cutover.domain.records import LIVE, Candidate, Deployment, Live
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Events, Journal, LoadBalancer
 from cutover.steps.records import read_live, require_lock
@@ -47,7 +48,9 @@ def swap(
 ) -> dict[str, Any]:
     """{modified_at, colour, previous_colour, watch_until}. Killed anywhere and run again, it converges: the
     weights are set to what they should be, the LIVE record names this deployment and the release before it,
-    once.
+    once. The journal names the release as a candidate before the listener moves, so that whoever comes next
+    knows what the listener may hold, even when this deployment's execution dies as well. A first release is
+    no candidate: there is nothing that its traffic could go back to.
 
     Raises UnhealthyTargetsError, with the traffic untouched, when the colour has no healthy target.
     """
@@ -66,6 +69,8 @@ def swap(
         raise UnhealthyTargetsError(
             f"{colour} can't take the traffic: {health}; the listener was not touched"
         )
+    if before is not None:
+        _announce(deployment, colour, before, journal)
     balancer.set_weights(environment.listener_arn, environment.targets, Weights.all_on(colour))
     modified = clock.now()
     live = _live(deployment, environment, colour, image, watch=watch, before=before, modified=modified)
@@ -86,6 +91,14 @@ def swap(
     aim(environment.targets, colour.other, balancer=balancer)
     events.publish("TrafficShifted", {"deployment": deployment.id, "version": deployment.version, **moved})
     return moved
+
+
+def _announce(deployment: Deployment, colour: Colour, before: Live, journal: Journal) -> None:
+    candidate = Candidate(deployment.id, deployment.version, colour, 100)
+    expected = {"deployment": before.deployment, "swapped_at": before.swapped_at}
+    journal.write(
+        [Change("update", LIVE, {"candidate": asdict(candidate)}, expect=expected)], lock=deployment.lock
+    )
 
 
 def _take_back(targets: Targets, journal: Journal, balancer: LoadBalancer) -> None:
