@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cutover.adapters.load_generator import Answer, LoadGenerator, Schedule, Target
+from cutover.adapters.load_generator import Answer, LoadGenerator, LoadResult, Schedule, Target
 from cutover.domain.histogram import Histogram
 
 _REPORT_SECONDS = 0.25
@@ -31,12 +31,14 @@ _LONGEST_SECONDS = 1800.0  # nobody may forget this process
 
 @dataclass
 class Seen:
-    """One version in the users' eyes. Times are seconds since the epoch."""
+    """One version in the users' eyes. Times are seconds since the epoch: of its first and last answer, and
+    when the latest of the requests that it has answered was sent."""
 
     answers: int = 0
     failed: int = 0
     first_at: float = 0.0
     last_at: float = 0.0
+    last_sent_at: float = 0.0
 
 
 @dataclass
@@ -48,11 +50,12 @@ class Report:
     recent: deque[tuple[float, float, str]] = field(default_factory=deque)  # (at, latency s, version)
     failures_dropped: int = 0
 
-    def add(self, at: float, latency: float, version: str, failure: str | None) -> None:
-        """Count one request that ended at `at`."""
+    def add(self, sent: float, at: float, latency: float, version: str, failure: str | None) -> None:
+        """Count one request that was sent at `sent` and ended at `at`."""
         seen = self.versions.setdefault(version, Seen(first_at=at))
         seen.answers += 1
         seen.last_at = at
+        seen.last_sent_at = max(seen.last_sent_at, sent)
         self.recent.append((at, latency, version))
         if failure:
             seen.failed += 1
@@ -61,11 +64,12 @@ class Report:
             else:
                 self.failures_dropped += 1
 
-    def document(self, now: float, errors: Mapping[str, int]) -> dict[str, Any]:
-        """The report as JSON; `recent` covers the last second."""
+    def document(self, now: float, result: LoadResult) -> dict[str, Any]:
+        """The report as JSON; `recent` covers the last second, `latency_ms` all of it."""
         while self.recent and self.recent[0][0] < now - 1:
             self.recent.popleft()
-        latency = Histogram()
+        errors, latency = result.errors, Histogram()
+        percentiles = result.latency.percentiles_ms(50, 95, 99) if result.latency.samples else [None] * 3
         split: dict[str, int] = {}
         for _, seconds, version in self.recent:
             latency.add(seconds)
@@ -80,6 +84,7 @@ class Report:
             "unanswered": dict(errors),
             "rps": len(self.recent),
             "split": split,
+            "latency_ms": dict(zip(("p50", "p95", "p99"), percentiles, strict=True)),
             "p95_ms": latency.percentiles_ms(95)[0] if self.recent else None,
         }
 
@@ -92,7 +97,9 @@ async def _run(target: Target, schedule: Schedule, path: Path) -> None:
         found = _VERSION.search(answer.head)
         failure = f"status {answer.status}" if answer.status >= 500 else None
         version = found[1].decode() if found else "no version"
-        report.add(answer.done + offset, answer.done - answer.scheduled, version, failure)
+        report.add(
+            answer.sent + offset, answer.done + offset, answer.done - answer.scheduled, version, failure
+        )
 
     generator = LoadGenerator(target, schedule, see)
     loop = asyncio.get_running_loop()
@@ -102,7 +109,7 @@ async def _run(target: Target, schedule: Schedule, path: Path) -> None:
     while not running.done():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(running), _REPORT_SECONDS)
-        _write(path, report.document(time.time(), generator.result.errors))
+        _write(path, report.document(time.time(), generator.result))
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

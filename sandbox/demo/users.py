@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cutover.adapters.load_generator import LoadResult
 from sandbox import processes
 from sandbox.demo.traffic import Report
 from sandbox.settings import SandboxSettings
@@ -54,7 +55,7 @@ class Users:
     def report(self) -> dict[str, Any]:
         """What users saw up to now."""
         if self._process is None or not self._path.exists():
-            return Report().document(time.time(), {})
+            return Report().document(time.time(), LoadResult())
         document: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
         return document
 

@@ -1,0 +1,1 @@
+"""Swaps, canaries and rollbacks in a whole sandbox under load: `make bench-traffic`."""

@@ -1,0 +1,111 @@
+"""Bad releases of five kinds that break on live traffic, each taken back by an alarm, under load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import psutil
+
+from bench.traffic.environment import NAME
+from bench.traffic.site import BenchError, Site
+from sandbox import processes
+from sandbox.demo.users import Users
+
+RATE = 300
+FUNCTION = f"cutover-{NAME}-rollback"
+#: What each release does wrong, and only to live traffic (examples/backend/backend/faults.py).
+FAULTS: Mapping[str, Mapping[str, str]] = {
+    "errors": {"FAULT": "errors", "FAULT_RATE": "0.5"},
+    "slowness": {"FAULT": "slow", "FAULT_RATE": "0.2", "FAULT_SECONDS": "3"},
+    "cpu": {"FAULT": "cpu", "FAULT_RATE": "0.45", "FAULT_SECONDS": "2"},
+    "memory": {"FAULT": "memory", "FAULT_RATE": "1", "FAULT_MEGABYTES": "320"},
+    "health": {"FAULT": "unhealthy"},
+}
+_SETTLE_SECONDS = 0.6  # the users' report is written four times a second
+
+
+def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) -> dict[str, Any]:
+    """One bad release, from its swap to its end.
+
+    Raises BenchError when no alarm took it back.
+    """
+    if cold:
+        _retire(site)
+    version, before = f"{kind}-{number:02}", users.report()
+    port = str(site.environment.configuration.backend.listener_port)
+    left = site.idle
+    deployment = site.release(version, {**FAULTS[kind], "FAULT_PORT": port}, watched=True)
+    record = site.until(f"the rollback of {version}", lambda: _ended(site, deployment))
+    told = record["rollback"]
+    if told.get("trigger") != "alarm":
+        raise BenchError(f"{version} was not taken back by an alarm: {record.get('cause')}")
+    asked, modified = (_epoch(told["clock"][name]) for name in ("asked_at", "modified_at"))
+    time.sleep(_SETTLE_SECONDS)
+    after = users.report()
+    seen = after["versions"].get(version)
+    if seen is None or site.idle != left:
+        raise BenchError(f"{version} was not seen to take the traffic and to lose it again: {after['split']}")
+    others = [failure for failure in after["failures"] if failure[0] > modified and failure[1] != version]
+    unanswered = sum(after["unanswered"].values()) - sum(before["unanswered"].values())
+    return {
+        "part": "rollbacks",
+        "kind": kind,
+        "number": number,
+        "alarm": str(told["by"]).removeprefix(f"cutover-{NAME}-backend-{left}-"),
+        "cold": not _started_before(site, asked),
+        "requests": after["answers"] - before["answers"],
+        "swap_ms": _ms(seen["first_at"] - _epoch(record["swap"]["modified_at"])),
+        "swap_to_alarm_s": round(asked - _epoch(record["swap"]["modified_at"]), 1),
+        "alarm_to_modified_ms": _ms(modified - asked),
+        "alarm_to_last_bad_ms": _ms(seen["last_sent_at"] - asked),
+        "failed_after": len(others) + unanswered,
+        "problems": told.get("problems", []),
+    }
+
+
+def _ended(site: Site, deployment: str) -> dict[str, Any] | None:
+    """Its record, once the rollback has written all it will and nobody holds the lock."""
+    record = site.record(deployment)
+    if record.get("status") in ("SUCCEEDED", "FAILED", "ABANDONED"):
+        raise BenchError(f"{deployment} ended as {record['status']}: {record.get('cause')}")
+    clock = (record.get("rollback") or {}).get("clock") or {}
+    complete = (
+        clock.get("last_bad_at") or (clock.get("unknown") or {}).get("last_bad_at") != "nobody has looked yet"
+    )
+    return record if clock and complete else None
+
+
+def _retire(site: Site) -> None:
+    """The function's next start is cold, as after each change of its configuration."""
+    site.root("lambda").update_function_configuration(
+        FunctionName=FUNCTION, Description=f"cold at {time.time():.0f}"
+    )
+
+
+def _started_before(site: Site, moment: float) -> bool:
+    """Whether the function had a process already when the alarm came."""
+    return any(started < moment for started in _starts(site))
+
+
+def _starts(site: Site) -> list[float]:
+    """When each process that now runs the function was started."""
+    found = []
+    for pid in processes.marked(site.settings.root):
+        try:
+            process = psutil.Process(pid)
+            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == FUNCTION:
+                found.append(process.create_time())
+        except psutil.Error:
+            continue  # it ended meanwhile
+    return found
+
+
+def _epoch(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

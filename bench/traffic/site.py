@@ -1,0 +1,217 @@
+"""A sandbox with the control plane installed, a first release live, and users; deployments through it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.traffic import machine
+from bench.traffic.environment import NAME, NETWORK, PORT, configuration
+from cli import journal
+from cli.execution import Request, describe_end, new_deployment_id
+from cli.session import Environment
+from cli.source import upload
+from sandbox import identities, installation, processes
+from sandbox.demo.users import Users
+from sandbox.settings import DIRECTORY_VARIABLE, SandboxSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Alarms count a second as a minute, so that five bad minutes pass in five seconds.
+MINUTE_SECONDS = 1.0
+USERS, PATH = 200, "/api/health"
+_LONGEST_SECONDS = 240.0
+_POLL_SECONDS = 0.1
+
+
+class BenchError(Exception):
+    """A measurement could not be made; the message says what was seen instead."""
+
+
+@dataclass
+class Site:
+    """`standing` is the version on each colour; `kept` what one whole deployment found out."""
+
+    settings: SandboxSettings
+    environment: Environment
+    deployed: Mapping[str, Any]
+    standing: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    _machine: str = ""
+
+    def root(self, service: str) -> Any:
+        """A client of the account's root, for what no user of the product does."""
+        return identities.root_session(self.settings).client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.settings.endpoint_url,
+        )
+
+    def live(self) -> dict[str, Any]:
+        live = journal.live(self.environment)
+        if live is None:
+            raise BenchError("nothing is live")
+        return live
+
+    def record(self, deployment: str) -> dict[str, Any]:
+        return journal.deployment(self.environment, deployment) or {}
+
+    @property
+    def idle(self) -> str:
+        return "green" if self.live()["colour"] == "blue" else "blue"
+
+    def first(self, version: str) -> None:
+        """One whole deployment from source; what its phases found out is kept for the later ones."""
+        self._lead("telling", machine.telling(self.deployed))
+        source = upload(self.environment, Path(self.environment.configuration.backend.source))
+        deployment = self._start(version, Request(NAME, version, "deploy", source=source).document())
+        self.kept = json.loads(self._succeeded(deployment))["kept"]
+        self.standing[self.live()["colour"]] = version
+
+    def shift(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """All traffic to what stands on the idle colour; the record of the deployment that did it."""
+        self._lead("shifting", machine.shifting(self.deployed, self.kept))
+        deployment = self._request(self.standing[self.idle], {}, configuration)
+        self._succeeded(deployment)
+        return self.record(deployment)
+
+    def release(
+        self, version: str, settings: Mapping[str, str] | None = None, *, watched: bool = False
+    ) -> str:
+        """A release on the idle colour, which then takes the traffic; its deployment's id. A watched one is
+        only begun: the caller waits for what it expects."""
+        named = "watched" if watched else "releasing"
+        self._lead(named, machine.releasing(self.deployed, self.kept, watched=watched))
+        colour = self.idle
+        deployment = self._request(version, settings or {}, {})
+        if not watched:
+            self._succeeded(deployment)
+        self.standing[colour] = version
+        return deployment
+
+    def cutover(self, *arguments: str) -> dict[str, Any]:
+        """Run the command as an operator does; its JSON answer, with the `seconds` that it took."""
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        if done.returncode:
+            raise BenchError(f"`cutover {' '.join(arguments)}`: {(done.stderr or done.stdout).strip()}")
+        return {**json.loads(done.stdout), "command_seconds": time.perf_counter() - began}
+
+    @contextlib.contextmanager
+    def users(self, rate: int) -> Iterator[Users]:
+        """`rate` requests a second over TLS on the live listener, by USERS keep-alive connections."""
+        backend = self.environment.configuration.backend
+        found = self.environment.balancer.describe_load_balancers(Names=[f"cutover-{NAME}"])
+        users = Users(self.settings, rate, USERS)
+        users.start(found["LoadBalancers"][0]["DNSName"], backend.listener_port, backend.domain, PATH)
+        try:
+            yield users
+        finally:
+            users.stop()
+
+    def until(self, what: str, look: Callable[[], Any], seconds: float = _LONGEST_SECONDS) -> Any:
+        """What `look` finds, once that is something.
+
+        Raises BenchError after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise BenchError(f"{what} was not seen within {seconds:.0f} s")
+            time.sleep(_POLL_SECONDS)
+        return found
+
+    def execution(self, deployment: str) -> str:
+        arn = self.environment.state_machine_arn.replace(":stateMachine:", ":execution:")
+        return f"{arn}:{deployment}"
+
+    def _request(self, version: str, settings: Mapping[str, str], configuration: Mapping[str, Any]) -> str:
+        live, request = self.live(), Request(NAME, version, "deploy", image=self.kept["image"])
+        known = {name: live[name] for name in ("deployment", "version", "colour", "image")}
+        plan = {**self.kept["plan"], "idle_colour": self.idle, "live": known}
+        document = {**request.document(), **({"settings": dict(settings)} if settings else {})}
+        given = {"request": document, "kept": {**self.kept, "plan": plan}, "configuration": configuration}
+        return self._start(version, given)
+
+    def _start(self, version: str, given: Mapping[str, Any]) -> str:
+        deployment = new_deployment_id(version, datetime.now(UTC))
+        self.environment.states.start_execution(
+            stateMachineArn=self.environment.state_machine_arn, name=deployment, input=json.dumps(given)
+        )
+        return deployment
+
+    def _succeeded(self, deployment: str) -> str:
+        """Wait for the execution's end; its output."""
+        arn = self.execution(deployment)
+        ended = self.until(f"the end of {deployment}", lambda: describe_end(self.environment, arn))
+        if ended.status != "SUCCEEDED":
+            raise BenchError(f"{deployment} ended as {ended.status}: {ended.error}: {ended.cause}")
+        return json.dumps(ended.output)
+
+    def _lead(self, name: str, definition: Mapping[str, Any]) -> None:
+        if name != self._machine:
+            self.root("stepfunctions").update_state_machine(
+                stateMachineArn=self.environment.state_machine_arn, definition=json.dumps(definition)
+            )
+            self._machine = name
+
+
+@contextlib.contextmanager
+def running_site(folder: Path, tell: Callable[[str], None]) -> Iterator[Site]:
+    """A new sandbox in `folder`, which is ended afterwards, whatever happened."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # the caller's own account has no part in this
+    os.environ[DIRECTORY_VARIABLE] = str(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    SandboxSettings.load(folder).save()
+    try:
+        settings = _installed(folder, tell)
+        os.environ.update(identities.environment(settings, identities.OPERATOR))
+        environment = Environment(configuration())
+        root = identities.root_session(settings).client("stepfunctions", endpoint_url=settings.endpoint_url)
+        found = root.describe_state_machine(stateMachineArn=environment.state_machine_arn)
+        yield Site(settings, environment, json.loads(found["definition"]))
+    finally:
+        _cutover("sandbox", "down")
+        for pid in processes.marked(folder):
+            processes.end_tree(pid)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _installed(folder: Path, tell: Callable[[str], None]) -> SandboxSettings:
+    tell("a sandbox, and the control plane in it")
+    address = ("--port", str(PORT), "--network", NETWORK)
+    _cutover("sandbox", "up", "--minute-seconds", str(MINUTE_SECONDS), *address)
+    settings = SandboxSettings.load(folder)
+    assembly = folder / "cdk.out"
+    installation.run(
+        settings, "cdk-synth", [sys.executable, "-m", "bench.traffic.assembly", str(assembly)], {}
+    )
+    installation.bootstrap(settings, assembly)
+    identities.make_deployer(settings)
+    installation.install(settings, assembly)
+    identities.make_operator(settings, NAME)
+    return settings
+
+
+def _cutover(*arguments: str) -> None:
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise BenchError(f"`cutover {' '.join(arguments)}`: {(done.stderr or done.stdout).strip()}")
