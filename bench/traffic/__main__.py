@@ -76,8 +76,7 @@ def measure_rollbacks(site: Site, plan: Plan, measured: Measured) -> None:
         if measured.count("rollbacks", kind) < plan.rollbacks:
             with site.users(rollbacks.RATE) as users:
                 while (number := measured.count("rollbacks", kind)) < plan.rollbacks:
-                    cold = number % 5 == plan.rollbacks // 5
-                    measured.add(rollbacks.rollback(site, users, kind, number, cold=cold))
+                    measured.add(rollbacks.rollback(site, users, kind, number, cold=number % 5 == 0))
 
 
 def measure_by_hand(site: Site, plan: Plan, measured: Measured) -> None:

@@ -32,12 +32,14 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
 
     Raises BenchError when no alarm took it back.
     """
-    if cold:
-        _retire(site)
     version, before = f"{kind}-{number:02}", users.report()
     port = str(site.environment.configuration.backend.listener_port)
     left = site.idle
     deployment = site.release(version, {**FAULTS[kind], "FAULT_PORT": port}, watched=True)
+    if cold:
+        # Not before: the idle colour's alarms, which speak while it is released on, start the function too.
+        site.until(f"the swap of {version}", lambda: site.record(deployment).get("swap"))
+        _retire(site)
     record = site.until(f"the rollback of {version}", lambda: _ended(site, deployment))
     told = record["rollback"]
     if told.get("trigger") != "alarm":

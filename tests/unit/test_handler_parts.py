@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -181,3 +182,8 @@ def test_the_way_of_the_rollback_imports_nothing_that_it_can_do_without() -> Non
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_rollback_function_collects_its_garbage_again_once_it_has_started() -> None:
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
