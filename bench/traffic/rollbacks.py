@@ -20,7 +20,7 @@ FUNCTION = f"cutover-{NAME}-rollback"
 FAULTS: Mapping[str, Mapping[str, str]] = {
     "errors": {"FAULT": "errors", "FAULT_RATE": "0.5"},
     "slowness": {"FAULT": "slow", "FAULT_RATE": "0.2", "FAULT_SECONDS": "3"},
-    "cpu": {"FAULT": "cpu", "FAULT_RATE": "0.45", "FAULT_SECONDS": "2"},
+    "cpu": {"FAULT": "cpu", "FAULT_RATE": "0.5", "FAULT_SECONDS": "2"},
     "memory": {"FAULT": "memory", "FAULT_RATE": "1", "FAULT_MEGABYTES": "320"},
     "health": {"FAULT": "unhealthy"},
 }
