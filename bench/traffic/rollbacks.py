@@ -81,10 +81,10 @@ def _ended(site: Site, deployment: str) -> dict[str, Any] | None:
 
 
 def _retire(site: Site) -> None:
-    """The function's next start is cold, as after each change of its configuration."""
-    site.root("lambda").update_function_configuration(
-        FunctionName=FUNCTION, Description=f"cold at {time.time():.0f}"
-    )
+    """The function's next start is cold: its memory is set anew, to what it was."""
+    functions = site.root("lambda")
+    memory = functions.get_function_configuration(FunctionName=FUNCTION)["MemorySize"]
+    functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=memory)
 
 
 def _started_before(site: Site, moment: float) -> bool:
