@@ -13,7 +13,7 @@ INSTANCE_TYPE = "t2.micro"  # one vCPU and 1 GiB
 #: Beside a sandbox that a developer runs meanwhile.
 PORT, NETWORK = 4577, "127.77"
 #: A bad release is taken back by its alarm; the deployment itself must not end before that.
-BAKE_SECONDS = 90
+BAKE_SECONDS = 60
 
 
 def configuration() -> Configuration:

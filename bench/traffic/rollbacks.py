@@ -11,6 +11,7 @@ import psutil
 
 from bench.traffic.environment import NAME
 from bench.traffic.site import BenchError, Site
+from cutover.domain.rollback_clock import Clock
 from sandbox import processes
 from sandbox.demo.users import Users
 
@@ -20,18 +21,17 @@ FUNCTION = f"cutover-{NAME}-rollback"
 FAULTS: Mapping[str, Mapping[str, str]] = {
     "errors": {"FAULT": "errors", "FAULT_RATE": "0.5"},
     "slowness": {"FAULT": "slow", "FAULT_RATE": "0.2", "FAULT_SECONDS": "3"},
-    "cpu": {"FAULT": "cpu", "FAULT_RATE": "0.5", "FAULT_SECONDS": "2"},
     "memory": {"FAULT": "memory", "FAULT_RATE": "1", "FAULT_MEGABYTES": "320"},
     "health": {"FAULT": "unhealthy"},
+    "cpu": {"FAULT": "cpu", "FAULT_RATE": "0.5", "FAULT_SECONDS": "2"},
 }
+#: What the clock says of a moment that nobody has looked for yet.
+UNSEEN = Clock.last_bad_unknown
 _SETTLE_SECONDS = 0.6  # the users' report is written four times a second
 
 
 def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) -> dict[str, Any]:
-    """One bad release, from its swap to its end.
-
-    Raises BenchError when no alarm took it back.
-    """
+    """One bad release, from its swap to its end. One that no alarm takes back is taken back by hand."""
     version, before = f"{kind}-{number:02}", users.report()
     port = str(site.environment.configuration.backend.listener_port)
     left = site.idle
@@ -40,10 +40,12 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
         # Not before: the idle colour's alarms, which speak while it is released on, start the function too.
         site.until(f"the swap of {version}", lambda: site.record(deployment).get("swap"))
         _retire(site)
-    record = site.until(f"the rollback of {version}", lambda: _ended(site, deployment))
-    told = record["rollback"]
+    record = site.until(f"the end of {version}", lambda: _ended(site, deployment))
+    told, about = record.get("rollback") or {}, {"part": "rollbacks", "kind": kind, "number": number}
     if told.get("trigger") != "alarm":
-        raise BenchError(f"{version} was not taken back by an alarm: {record.get('cause')}")
+        if site.live()["deployment"] == deployment:
+            site.cutover("rollback", NAME, "--reason", "its alarm did not speak")
+        return {**about, "rolled_back": False, "cause": str(record.get("cause") or record.get("status"))}
     asked, modified = (_epoch(told["clock"][name]) for name in ("asked_at", "modified_at"))
     time.sleep(_SETTLE_SECONDS)
     after = users.report()
@@ -53,9 +55,8 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
     others = [failure for failure in after["failures"] if failure[0] > modified and failure[1] != version]
     unanswered = sum(after["unanswered"].values()) - sum(before["unanswered"].values())
     return {
-        "part": "rollbacks",
-        "kind": kind,
-        "number": number,
+        **about,
+        "rolled_back": True,
         "alarm": str(told["by"]).removeprefix(f"cutover-{NAME}-backend-{left}-"),
         "cold": not _started_before(site, asked),
         "requests": after["answers"] - before["answers"],
@@ -69,15 +70,13 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
 
 
 def _ended(site: Site, deployment: str) -> dict[str, Any] | None:
-    """Its record, once the rollback has written all it will and nobody holds the lock."""
+    """Its record, once it has succeeded or failed, or its rollback's clock is complete."""
     record = site.record(deployment)
     if record.get("status") in ("SUCCEEDED", "FAILED", "ABANDONED"):
-        raise BenchError(f"{deployment} ended as {record['status']}: {record.get('cause')}")
+        return record
     clock = (record.get("rollback") or {}).get("clock") or {}
-    complete = (
-        clock.get("last_bad_at") or (clock.get("unknown") or {}).get("last_bad_at") != "nobody has looked yet"
-    )
-    return record if clock and complete else None
+    known = clock.get("last_bad_at") or (clock.get("unknown") or {}).get("last_bad_at") != UNSEEN
+    return record if clock and known else None
 
 
 def _retire(site: Site) -> None:

@@ -66,11 +66,13 @@ def _move(name: str, kind: Figures) -> Row:
 
 
 def _rollbacks(rolled: Figures) -> str:
+    if not rolled["rolled_back"]:
+        return f"**Back by alarm**: none of {rolled['rounds']}: {'; '.join(rolled['missing'])}"
     rows = [_rolled(f"{name} ({', '.join(kind['alarms'])})", kind) for name, kind in rolled["kinds"].items()]
     rows += [_rolled(name, rolled[name]) for name in ("warm", "cold") if rolled[name]]
     rows.append(_rolled("all", rolled))
     head = (
-        f"**Back by alarm**: {rolled['rolled_back']} bad releases rolled back under load, "
+        f"**Back by alarm**: {rolled['rolled_back']} of {rolled['rounds']} bad releases under load, "
         f"{rolled['cold_starts']} of them by a cold function; {rolled['failed_after']} of "
         f"{rolled['requests']:,} requests failed after a rollback."
     )

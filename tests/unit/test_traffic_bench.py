@@ -71,6 +71,8 @@ def rolled(number: int, modified: float) -> dict[str, Any]:
     kinds = ("errors", "slowness", "cpu", "memory", "health")
     return {
         "part": "rollbacks",
+        "number": number,
+        "rolled_back": True,
         "kind": kinds[number % 5],
         "cold": number < 10,
         "alarm": "errors",
@@ -82,6 +84,20 @@ def rolled(number: int, modified: float) -> dict[str, Any]:
         "alarm_to_last_bad_ms": modified + 5,
         "problems": [],
     }
+
+
+def test_a_bad_release_that_no_alarm_took_back_is_told_and_breaks_the_promise():
+    lines = [rolled(number, 30.0) for number in range(50)]
+    lines[7] = {
+        "part": "rollbacks",
+        "kind": "memory",
+        "number": 1,
+        "rolled_back": False,
+        "cause": "SUCCEEDED",
+    }
+    found = figures(lines)
+    assert (found["rollbacks"]["rolled_back"], found["rollbacks"]["missing"]) == (49, ["memory-1: SUCCEEDED"])
+    assert "50 of 50 alarm rollbacks" in missed(found)
 
 
 def test_one_slow_rollback_in_fifty_breaks_the_p99():
