@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Line = Mapping[str, Any]
@@ -65,10 +66,12 @@ def _rollbacks(every: Sequence[Line]) -> Figures:
         f"{line['kind']}-{line['number']}: {line['cause']}" for line in every if not line["rolled_back"]
     ]
     if not lines:
-        return {"rounds": len(every), "rolled_back": 0, "missing": missing}
+        return {"rounds": len(every), "rolled_back": 0, "not_rolled_back": len(missing), "missing": missing}
     return {
         "rounds": len(every),
         "rolled_back": len(lines),
+        "not_rolled_back": len(missing),
+        "number_of_kinds": len({line["kind"] for line in lines}),
         "missing": missing,
         "requests": sum(line["requests"] for line in lines),
         "cold_starts": sum(line["cold"] for line in lines),
@@ -121,35 +124,54 @@ def _by_hand(lines: Sequence[Line]) -> Figures:
             found[kind]["failed"] = sum(line["failed"] for line in those)
         else:
             found[kind]["asked_to_modified_ms"] = spread([line["asked_to_modified_ms"] for line in those])
+    steps = [step for kind in found.values() for step in kind.get("steps", {}).values()]
+    if steps:
+        found["over_budget"] = sum(step["longest_s"] > step["budget_s"] for step in steps)
     return found
 
 
-def missed(found: Figures) -> list[str]:
+@dataclass(frozen=True)
+class Promise:
+    """What issue 5 promises, and what was measured of it; None when nothing was."""
+
+    what: str
+    measured: float | None
+    kept: bool
+
+
+def missed(found: Mapping[str, Any]) -> list[str]:
     """The promises that are not kept, or of which nothing was measured, in words."""
-    return [what for what, kept in promises(found) if not kept]
+    return [promise.what for promise in promises(found) if not promise.kept]
 
 
-def promises(found: Figures) -> list[tuple[str, bool]]:
-    """(a promise of issue 5, whether these figures keep it). What was not measured is not kept."""
-    moves, rolled, hand = (found.get(part) or {} for part in ("moves", "rollbacks", "by hand"))
-    kinds, longest = moves.get("kinds", {}), hand.get("within the watch", {}).get("command_seconds", {})
-    steps = [step for kind in hand.values() for step in kind.get("steps", {}).values()]
-    modified, last = rolled.get("alarm_to_modified_ms", {}), rolled.get("alarm_to_last_bad_ms", {})
-    never = math.inf
+def promises(found: Mapping[str, Any]) -> list[Promise]:
+    def value(*path: str) -> float | None:
+        at: Any = found
+        for key in path:
+            at = at.get(key) if isinstance(at, Mapping) else None
+        return float(at) if isinstance(at, int | float) else None
+
+    def least(what: str, wanted: float, *path: str) -> Promise:
+        measured = value(*path)
+        return Promise(what, measured, measured is not None and measured >= wanted)
+
+    def most(what: str, wanted: float, *path: str) -> Promise:
+        measured = value(*path)
+        return Promise(what, measured, measured is not None and measured <= wanted)
+
+    rolled, last_bad = "rollbacks", "alarm_to_last_bad_ms"
     return [
-        ("100 swaps", kinds.get("swap", {}).get("number", 0) >= 100),
-        ("50 canaries", kinds.get("canary", {}).get("number", 0) >= 50),
-        ("500,000 requests", moves.get("requests", 0) >= 500_000),
-        ("no request failed while the traffic moved", moves.get("failed", never) == 0),
-        ("50 of 50 alarm rollbacks", rolled.get("rounds", 0) == rolled.get("rolled_back", -1) >= 50),
-        ("five kinds of bad releases", len(rolled.get("kinds", {})) == 5),
-        ("ALARM → rule modified p50 ≤ 100 ms", modified.get("p50", never) <= 100),
-        ("ALARM → rule modified p99 ≤ 600 ms", modified.get("p99", never) <= 600),
-        ("ALARM → last request of the bad colour p99 ≤ 1 s", last.get("p99", never) <= 1000),
-        ("no request failed after a rollback", rolled.get("failed_after", never) == 0),
-        ("by hand within the watch ≤ 3 s", longest.get("max", never) <= 3),
-        (
-            "by hand by the image, inside the four budgets",
-            bool(steps) and all(step["longest_s"] <= step["budget_s"] for step in steps),
-        ),
+        least("100 swaps", 100, "moves", "kinds", "swap", "number"),
+        least("50 canaries", 50, "moves", "kinds", "canary", "number"),
+        least("at least 500,000 requests while the traffic moved", 500_000, "moves", "requests"),
+        most("0 of them failed", 0, "moves", "failed"),
+        least("50 bad releases rolled back by an alarm", 50, rolled, "rolled_back"),
+        most("0 bad releases that no alarm took back", 0, rolled, "not_rolled_back"),
+        least("5 kinds of bad releases", 5, rolled, "number_of_kinds"),
+        most("ALARM → rule modified, p50 ≤ 100 ms", 100, rolled, "alarm_to_modified_ms", "p50"),
+        most("ALARM → rule modified, p99 ≤ 600 ms", 600, rolled, "alarm_to_modified_ms", "p99"),
+        most("ALARM → last request of the bad colour, p99 ≤ 1 s", 1000, rolled, last_bad, "p99"),
+        most("0 requests failed after a rollback", 0, rolled, "failed_after"),
+        most("by hand within the watch ≤ 3 s", 3, "by hand", "within the watch", "command_seconds", "max"),
+        most("by hand by the image: 0 steps over their budget", 0, "by hand", "over_budget"),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.results_file import RESULTS, table
-from bench.traffic.figures import Figures
+from bench.traffic.figures import Figures, Promise, promises
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 #: Between these two lines the page is written by `python -m bench.traffic --table`, and by nobody else.
@@ -36,9 +36,15 @@ def show(found: Mapping[str, Any]) -> str:
     if "measured_at" in found:
         where = f"{found['cores']} cores, Python {found['python']}"
         parts.append(f"Measured {found['measured_at']} on {where}; it took {found['minutes']} minutes.")
+    parts.append(table([_promise(promise) for promise in promises(found)]))
     tables = {"moves": _moves, "rollbacks": _rollbacks, "by hand": _by_hand}
     parts += [write(found[name]) for name, write in tables.items() if name in found]
     return "\n\n".join(parts)
+
+
+def _promise(promise: Promise) -> Row:
+    measured = "not measured" if promise.measured is None else f"{promise.measured:,.10g}"
+    return {"promise": promise.what, "measured": measured, "kept": "yes" if promise.kept else "**no**"}
 
 
 def _moves(moves: Figures) -> str:
@@ -94,6 +100,8 @@ def _rolled(name: str, of: Figures) -> Row:
 def _by_hand(hand: Figures) -> str:
     rows: list[Row] = []
     for name, kind in hand.items():
+        if name == "over_budget":
+            continue
         command = kind["command_seconds"]
         steps = [
             f"{step}: {one['longest_s']:.1f} of {one['budget_s']} s"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.traffic import machine
-from bench.traffic.figures import figures, missed, percentile
+from bench.traffic.figures import figures, missed, percentile, promises
 
 DEPLOYED = json.loads(Path("statemachines/deploy.asl.json").read_text(encoding="utf-8"))
 KEPT = {"plan": {}, "image": "", "environment": {}}
@@ -64,7 +64,7 @@ def test_percentiles_are_by_nearest_rank():
 
 
 def test_nothing_measured_keeps_no_promise():
-    assert len(missed(figures([]))) == 12
+    assert len(missed(figures([]))) == len(promises({})) > 0
 
 
 def rolled(number: int, modified: float) -> dict[str, Any]:
@@ -97,14 +97,16 @@ def test_a_bad_release_that_no_alarm_took_back_is_told_and_breaks_the_promise():
     }
     found = figures(lines)
     assert (found["rollbacks"]["rolled_back"], found["rollbacks"]["missing"]) == (49, ["memory-1: SUCCEEDED"])
-    assert "50 of 50 alarm rollbacks" in missed(found)
+    assert {"50 bad releases rolled back by an alarm", "0 bad releases that no alarm took back"} <= set(
+        missed(found)
+    )
 
 
 def test_one_slow_rollback_in_fifty_breaks_the_p99():
     good = figures([rolled(number, 30.0) for number in range(50)])
     slow = figures([rolled(number, 700.0 if number == 0 else 30.0) for number in range(50)])
     broken = set(missed(slow)) - set(missed(good))
-    assert broken == {"ALARM → rule modified p99 ≤ 600 ms"}
+    assert broken == {"ALARM → rule modified, p99 ≤ 600 ms"}
     assert (good["rollbacks"]["cold_starts"], good["rollbacks"]["warm"]["alarm_to_modified_ms"]["n"]) == (
         10,
         40,
