@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from bench.traffic.environment import NAME
+from bench.traffic.environment import BAKE_SECONDS, NAME
 from bench.traffic.site import BenchError, Site
 from cutover.domain.rollback_clock import Clock
 from sandbox import processes
@@ -25,6 +26,8 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     "health": {"FAULT": "unhealthy"},
     "cpu": {"FAULT": "cpu", "FAULT_RATE": "0.5", "FAULT_SECONDS": "2"},
 }
+#: Their alarm is waited for after the deployment: before its end, the deployment's own watch takes them back.
+AFTERWARDS = ("health",)
 #: What the clock says of a moment that nobody has looked for yet.
 UNSEEN = Clock.last_bad_unknown
 _SETTLE_SECONDS = 0.6  # the users' report is written four times a second
@@ -35,12 +38,14 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
     version, before = f"{kind}-{number:02}", users.report()
     port = str(site.environment.configuration.backend.listener_port)
     left = site.idle
-    deployment = site.release(version, {**FAULTS[kind], "FAULT_PORT": port}, watched=True)
+    watched = kind not in AFTERWARDS
+    deployment = site.release(version, {**FAULTS[kind], "FAULT_PORT": port}, watched=watched)
+    # Not before: the idle colour's alarms, which speak while it is released on, start the function too.
+    site.until(f"the swap of {version}", lambda: site.record(deployment).get("swap"))
     if cold:
-        # Not before: the idle colour's alarms, which speak while it is released on, start the function too.
-        site.until(f"the swap of {version}", lambda: site.record(deployment).get("swap"))
         _retire(site)
-    record = site.until(f"the end of {version}", lambda: _ended(site, deployment))
+    ready = _runners(site)
+    record = _end(site, deployment)
     told, about = record.get("rollback") or {}, {"part": "rollbacks", "kind": kind, "number": number}
     if told.get("trigger") != "alarm":
         if site.live()["deployment"] == deployment:
@@ -58,7 +63,7 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
         **about,
         "rolled_back": True,
         "alarm": str(told["by"]).removeprefix(f"cutover-{NAME}-backend-{left}-"),
-        "cold": not _started_before(site, asked),
+        "cold": not ready & _runners(site),
         "requests": after["answers"] - before["answers"],
         "swap_ms": _ms(seen["first_at"] - _epoch(record["swap"]["modified_at"])),
         "swap_to_alarm_s": round(asked - _epoch(record["swap"]["modified_at"]), 1),
@@ -69,14 +74,17 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
     }
 
 
-def _ended(site: Site, deployment: str) -> dict[str, Any] | None:
-    """Its record, once it has succeeded or failed, or its rollback's clock is complete."""
-    record = site.record(deployment)
-    if record.get("status") in ("SUCCEEDED", "FAILED", "ABANDONED"):
-        return record
-    clock = (record.get("rollback") or {}).get("clock") or {}
-    known = clock.get("last_bad_at") or (clock.get("unknown") or {}).get("last_bad_at") != UNSEEN
-    return record if clock and known else None
+def _end(site: Site, deployment: str) -> dict[str, Any]:
+    """Its record, once its rollback's clock is complete, or once none has come."""
+
+    def complete() -> bool:
+        clock = (site.record(deployment).get("rollback") or {}).get("clock") or {}
+        why = (clock.get("unknown") or {}).get("last_bad_at")
+        return bool(clock.get("last_bad_at")) or (bool(clock) and why != UNSEEN)
+
+    with contextlib.suppress(BenchError):
+        site.until(f"the rollback of {deployment}", complete, seconds=BAKE_SECONDS)
+    return site.record(deployment)
 
 
 def _retire(site: Site) -> None:
@@ -86,21 +94,13 @@ def _retire(site: Site) -> None:
     functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=memory)
 
 
-def _started_before(site: Site, moment: float) -> bool:
-    """Whether the function had a process already when the alarm came."""
-    return any(started < moment for started in _starts(site))
-
-
-def _starts(site: Site) -> list[float]:
-    """When each process that now runs the function was started."""
-    found = []
+def _runners(site: Site) -> set[int]:
+    """The processes that run the function now, by their ids."""
+    found = set()
     for pid in processes.marked(site.settings.root):
-        try:
-            process = psutil.Process(pid)
-            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == FUNCTION:
-                found.append(process.create_time())
-        except psutil.Error:
-            continue  # it ended meanwhile
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+            if psutil.Process(pid).environ().get("AWS_LAMBDA_FUNCTION_NAME") == FUNCTION:
+                found.add(pid)
     return found
 
 
