@@ -1,7 +1,7 @@
 """What stands in an environment (section B of the requirements): network, services, data, monitoring host."""
 
 from ipaddress import IPv4Network
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -115,11 +115,18 @@ class Frontend(Service):
 
 
 class Monitoring(Table):
-    """The host of the monitoring tier (requirement B8); Elasticsearch decides how large it is."""
+    """The monitoring tier (requirements B8, C4): its host, which Elasticsearch decides the size of, and what
+    Prometheus does there."""
 
     instance_type: InstanceType = "t3.large"
     disk_gb: Annotated[int, Field(ge=20, le=16384)] = 100
     ami: Image = UBUNTU
+    # The rules look a minute back and need four samples of it.
+    scrape_seconds: Annotated[int, Field(ge=1, le=15)] = 15
+    # Metrics and logs are kept for as long.
+    retention_days: Annotated[int, Field(ge=1, le=365)] = 15
+    # Whether a release may go on when Prometheus does not see it.
+    gate: Literal["must", "should"] = "must"
 
 
 class Database(Table):

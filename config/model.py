@@ -329,7 +329,7 @@ class Configuration(Table):
             "gates": self.gates.model_dump(mode="json", exclude_none=True),
             "backend": {key: whole["backend"][key] for key in backend},
             "frontend": {"domain": self.frontend.domain, "instance_type": self.frontend.instance_type},
-            "monitoring": {"instance_type": self.monitoring.instance_type},
+            "monitoring": {key: whole["monitoring"][key] for key in ("instance_type", "gate")},
             "database": {"name": self.database.name, "instance_class": self.database.instance_class},
             "shift": {
                 **whole["shift"],

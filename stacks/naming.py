@@ -168,6 +168,20 @@ class Names:
     def monitoring_group(self) -> str:
         return self.named("monitoring")
 
+    @property
+    def monitoring_document(self) -> str:
+        """The SSM document that brings the monitoring tier to its host."""
+        return self.named("monitoring")
+
+    @property
+    def monitoring_document_arn(self) -> str:
+        return self.arn("ssm", f"document/{self.monitoring_document}")
+
+    @property
+    def alerts_topic_arn(self) -> str:
+        """Where Alertmanager's alerts go."""
+        return self.arn("sns", self.named("alerts"))
+
     def target_group(self, colour: Colour, service: ServiceName = "backend") -> str:
         # A target group's name has 32 characters, and an environment's may have 15 of them.
         return self.named(colour if service == "backend" else f"ui-{colour}")

@@ -208,7 +208,10 @@ def instances(names: Names) -> list[Statement]:
                 "ssm:UpdateDocument",
                 "ssm:UpdateDocumentDefaultVersion",
             ],
-            [names.arn("ssm", f"document/{names.document(service)}") for service in SERVICES],
+            [
+                *(names.arn("ssm", f"document/{names.document(service)}") for service in SERVICES),
+                names.monitoring_document_arn,
+            ],
         ),
     ]
 
@@ -337,7 +340,7 @@ def functions(names: Names, code_bucket: str) -> list[Statement]:
 
 
 def monitoring(names: Names) -> list[Statement]:
-    """Alarms, dashboard, log groups."""
+    """Alarms, dashboard, log groups, the alerts' topic."""
     return [
         Statement(
             [
@@ -370,4 +373,17 @@ def monitoring(names: Names) -> list[Statement]:
             ],
         ),
         Statement(["logs:DescribeLogGroups"]),
+        Statement(
+            [
+                "sns:CreateTopic",
+                "sns:DeleteTopic",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource",
+                "sns:SetTopicAttributes",
+                "sns:TagResource",
+                "sns:UntagResource",
+            ],
+            [names.alerts_topic_arn],
+        ),
     ]

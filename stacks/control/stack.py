@@ -12,6 +12,7 @@ from stacks.constructs.policy import Statement
 from stacks.constructs.state_machine import state_machine
 from stacks.control.build import artifacts_bucket, build_project, repository
 from stacks.control.contraction import contraction
+from stacks.control.dashboard import control_dashboard
 from stacks.control.events import alarm_rule, bus, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
@@ -102,6 +103,7 @@ class ControlStack(cdk.Stack):
         )
         nightly(self, names, configuration.window, configuration.nightly, machine.ref)
         operator_policy(self, names)
+        control_dashboard(self, names)
 
         cdk.CfnOutput(self, "StateMachineArn", value=machine.ref)
         cdk.CfnOutput(self, "ArtifactsBucket", value=names.artifacts_bucket)

@@ -18,6 +18,8 @@ HTTP, HTTPS = 80, 443
 #: What the monitoring host asks for on every machine, itself included (B2). The managed stores are none of
 #: ours: CloudWatch tells of them.
 MONITORING_PORTS = {"Prometheus": 9090, "Grafana": 3000, "NodeExporter": 9100}
+#: Where Logstash takes the logs that Filebeat sends.
+BEATS_PORT = 5044
 
 
 def security_groups(
@@ -64,6 +66,13 @@ def security_groups(
     for watched in (backend, frontend, monitoring):
         for name, port in MONITORING_PORTS.items():
             _between(here, f"MonitoringTo{watched.node.id}{name}", monitoring, watched, (port, port))
+    # The probe asks Prometheus whether it sees a release.
+    prometheus = MONITORING_PORTS["Prometheus"]
+    _between(here, "FunctionsToPrometheus", functions, monitoring, (prometheus, prometheus))
+    # The containers' own metrics; the ports above are the machines'.
+    _between(here, "MonitoringToBackend", monitoring, backend, (ports[0], ports[-1]))
+    for watched in (backend, frontend):
+        _between(here, f"{watched.node.id}ToLogs", watched, monitoring, (BEATS_PORT, BEATS_PORT))
     groups = (balancer, backend, frontend, database, cache, functions, monitoring)
     return {group.node.id: group.attr_group_id for group in groups}
 

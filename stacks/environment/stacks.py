@@ -107,8 +107,15 @@ class MonitoringStack(EnvironmentStack):
 
     def build(self, names: Names, configuration: Configuration) -> None:
         monitoring(self, names, configuration)
-        monitoring_host(self, names, configuration)
-        self.hand_on({"Dashboard": names.prefix, "MonitoringGroup": names.monitoring_group})
+        digest = monitoring_host(self, names, configuration)
+        self.hand_on(
+            {
+                "Dashboard": names.prefix,
+                "MonitoringGroup": names.monitoring_group,
+                "MonitoringDocument": names.monitoring_document,
+                "MonitoringDigest": digest,
+            }
+        )
 
 
 #: In the order of TEMPLATES.

@@ -5,7 +5,8 @@ set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 
 apt-get update -q
-apt-get install -qy docker.io docker-compose-v2 python3 curl ca-certificates
+# The node exporter tells Prometheus of CPU, memory and disk (C4a); it listens on 9100.
+apt-get install -qy docker.io docker-compose-v2 python3 curl ca-certificates prometheus-node-exporter
 # A container may serve port 80 without being root.
 echo 'net.ipv4.ip_unprivileged_port_start=80' > /etc/sysctl.d/60-ports.conf
 sysctl --quiet --load=/etc/sysctl.d/60-ports.conf

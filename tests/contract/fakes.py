@@ -72,6 +72,8 @@ OUTPUTS = {
     "FrontendContainersPerInstance": "2",
     "FrontendFirstPort": "3000",
     "MonitoringGroup": "monitoring",
+    "MonitoringDocument": "monitoring-document",
+    "MonitoringDigest": "d1",
 }
 
 

@@ -27,7 +27,7 @@ EMPTY = "The submitted information didn't contain changes."
 HANDED_ON = {
     "network": ("VpcId", "PrivateSubnet1"),
     "data": ("DatabaseEndpoint", "DatabasePort", "RedisEndpoint", "RedisPort", "FilesBucket"),
-    "monitoring": ("Dashboard", "MonitoringGroup"),
+    "monitoring": ("Dashboard", "MonitoringDigest", "MonitoringDocument", "MonitoringGroup"),
 }
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 # By the listener or the rule, the head of its weights' parameters.

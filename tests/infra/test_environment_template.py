@@ -30,6 +30,8 @@ OUTPUTS = {
     "FilesBucket",
     "ContainersPerInstance",
     "FirstPort",
+    "MonitoringDigest",
+    "MonitoringDocument",
     "MonitoringGroup",
     *(
         f"Frontend{name}"
@@ -151,9 +153,19 @@ def test_each_colour_has_a_group_that_the_releases_find(staging, service):
 def test_the_frontends_and_the_monitoring_hosts_roles_reach_no_data(each):
     for name in ("frontend-instance", "monitoring"):
         role = each.environment.named("AWS::IAM::Role", "RoleName", each.names.named(name))
-        text = json.dumps(role["Policies"])
-        assert "secretsmanager:" not in text
-        assert "s3:" not in text
+        assert "s3:" not in json.dumps(role["Policies"])
+        secrets = [
+            statement["Resource"]
+            for policy in role["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "secretsmanager:GetSecretValue" in statement["Action"]
+        ]
+        own = next(
+            {"Ref": id}
+            for id, secret in each.environment.of("AWS::SecretsManager::Secret").items()
+            if secret["Name"] == each.names.secret("grafana")
+        )
+        assert secrets == ([[own]] if name == "monitoring" else [])
 
 
 def test_instances_answer_metadata_version_2_only_and_their_disks_are_encrypted(each):
@@ -269,7 +281,7 @@ def test_each_part_of_the_environment_stands_in_its_own_template(staging):
             "Logs",
             "SSM",
         },
-        "monitoring": {"AutoScaling", "CloudWatch", "EC2", "IAM"},
+        "monitoring": {"AutoScaling", "CloudWatch", "EC2", "IAM", "SNS", "SSM", "SecretsManager"},
     }
 
 
@@ -285,6 +297,7 @@ def test_what_holds_data_keeps_its_logical_id(each):
             "DataSmokeSecret0BF231BA",
             "DataRedisSecret1CF4904E",
             "DataJwtSecret7C8F1FC3",
+            "MonitoringHostGrafanaPassword444E6DF9",
         },
         "AWS::ElasticLoadBalancingV2::LoadBalancer": {"BalancerLoadBalancerBED77BAC"},
     }
@@ -339,7 +352,7 @@ def test_the_generated_secrets_fit_what_takes_them(staging):
     }
     assert set(secrets) == {
         f"cutover-staging/{name}"
-        for name in ("database-admin", "database-application", "redis", "jwt", "smoke")
+        for name in ("database-admin", "database-application", "grafana", "redis", "jwt", "smoke")
     }
     # Redis: 16 to 128 characters, few of the punctuation marks.
     # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html

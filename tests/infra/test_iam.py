@@ -403,6 +403,8 @@ def test_cloudformation_may_make_every_kind_of_resource_in_the_template(each):
         "AWS::Logs::LogGroup": "logs:CreateLogGroup",
         "AWS::S3::Bucket": "s3:CreateBucket",
         "AWS::S3::BucketPolicy": "s3:PutBucketPolicy",
+        "AWS::SNS::Topic": "sns:CreateTopic",
+        "AWS::SNS::TopicPolicy": "sns:SetTopicAttributes",
         "AWS::SSM::Document": "ssm:CreateDocument",
         "AWS::SecretsManager::Secret": "secretsmanager:CreateSecret",
         "AWS::Route53::RecordSet": "route53:ChangeResourceRecordSets",

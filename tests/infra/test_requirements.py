@@ -69,6 +69,11 @@ MONITORED = {
     for group in ("backend", "frontend", "monitoring")
     for port in (9090, 3000, 9100)
 }
+# What the monitoring tier is reached by (B8): the probe asks Prometheus, Filebeat sends logs.
+REACHED = {
+    ("functions", "monitoring", 9090, 9090),
+    *((m, "monitoring", 5044, 5044) for m in ("backend", "frontend")),
+}
 STORES = {
     ("backend", "database", 27017, 27017),
     ("functions", "database", 27017, 27017),
@@ -83,8 +88,10 @@ def admitted(c: Any) -> object:
         ("balancer", "frontend", 443, 443),
         ("balancer", "backend", backend[0], backend[-1]),
         ("frontend", "backend", backend[0], backend[0]),
+        ("monitoring", "backend", backend[0], backend[-1]),
         *STORES,
         *MONITORED,
+        *REACHED,
     }
 
 
@@ -93,8 +100,10 @@ STAGING_RULES = {
     ("balancer", "frontend", 443, 443),
     ("balancer", "backend", 8000, 8002),
     ("frontend", "backend", 8000, 8000),
+    ("monitoring", "backend", 8000, 8002),
     *STORES,
     *MONITORED,
+    *REACHED,
 }
 
 

@@ -124,6 +124,9 @@ def wanted_admitted(e: Environment) -> object:
         ("functions", "database", 27017, 27017),
         ("backend", "cache", 6379, 6379),
         *(("monitoring", machine, port, port) for machine in machines for port in (9090, 3000, 9100)),
+        ("monitoring", "backend", backend[0], backend[-1]),
+        ("functions", "monitoring", 9090, 9090),
+        *((machine, "monitoring", 5044, 5044) for machine in ("backend", "frontend")),
     }
 
 

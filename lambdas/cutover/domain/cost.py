@@ -44,6 +44,7 @@ FREE = frozenset(
         "AWS::Lambda::Permission",
         "AWS::Route53::RecordSet",
         "AWS::S3::BucketPolicy",
+        "AWS::SNS::TopicPolicy",
         "AWS::SSM::Document",
         "AWS::SSM::Parameter",
         "AWS::SecretsManager::RotationSchedule",
@@ -56,6 +57,7 @@ BY_USE = frozenset(
         "AWS::Lambda::Function",
         "AWS::Logs::LogGroup",
         "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
     }
 )
 # One of these is one priced item of this name.

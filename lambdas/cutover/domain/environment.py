@@ -80,6 +80,8 @@ class Environment:
     frontend_containers_per_instance: int
     frontend_first_port: int
     monitoring_group: str
+    monitoring_document: str
+    monitoring_digest: str
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> Self:

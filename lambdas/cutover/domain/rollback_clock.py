@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cutover.domain.embedded import embedded
 from cutover.domain.times import text
 
 #: What is published of a clock (namespace Cutover, by Environment), each in milliseconds.
@@ -62,26 +63,8 @@ def first_bad(counts: Sequence[tuple[datetime, float]]) -> datetime | None:
 
 
 def embedded_metrics(environment: str, metrics: Mapping[str, int], at: datetime) -> dict[str, Any]:
-    """A log line that CloudWatch reads metrics from: no call, and nothing to wait for.
-
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-    """
-    values: dict[str, int] = {"Rollbacks": 1, **metrics}
-    units = {name: "Milliseconds" if name.endswith("Milliseconds") else "Count" for name in values}
-    return {
-        "_aws": {
-            "Timestamp": round(at.timestamp() * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": "Cutover",
-                    "Dimensions": [["Environment"]],
-                    "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
-                }
-            ],
-        },
-        "Environment": environment,
-        **values,
-    }
+    """The log line that tells CloudWatch of a rollback."""
+    return embedded(environment, {"Rollbacks": 1, **metrics}, at)
 
 
 def _milliseconds(start: datetime, end: datetime) -> int:

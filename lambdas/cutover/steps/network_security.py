@@ -61,6 +61,7 @@ def private_ports(environment: Environment) -> set[int]:
         environment.redis_port,
         environment.test_listener_port,
         3000,
+        5044,
         9090,
         9100,
     }
