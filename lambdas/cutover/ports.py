@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the rollback function waits for none of them
     from cutover.domain.lock import Lock
     from cutover.domain.preflight import BucketState, Certificate, HostedZone
     from cutover.domain.records import Item, Key
+    from cutover.domain.seen import Sample
     from cutover.domain.stacks import ChangeSet, Stack, StackResource
     from cutover.domain.templates import EnvironmentTemplate
 
@@ -247,6 +248,18 @@ class ImageScan:
     reason: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
+
+
+class Addresses(Protocol):
+    def private(self, instance: str) -> str | None:
+        """An instance's address in the network; None when there is no such instance (any more)."""
+
+
+class Metrics(Protocol):
+    """What Prometheus has scraped."""
+
+    def query(self, expression: str) -> Sequence[Sample]:
+        """The series that an expression gives now. Raises NotReachableError."""
 
 
 class Registry(Protocol):

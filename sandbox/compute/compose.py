@@ -34,6 +34,7 @@ SERVICE_KEYS = frozenset(
         "stop_grace_period",
         "stop_signal",
         "volumes",
+        "user",
         "container_name",
         "labels",
         "logging",
@@ -45,6 +46,7 @@ HEALTH_KEYS = frozenset(
 )
 RESTARTS = re.compile(r"^(no|always|unless-stopped|on-failure(:\d+)?)$")
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)(?:(:?[-?+])([^}]*))?\})")
+_VOLUME = re.compile(r"^((?:\.{0,2}/)?[\w.-][^:]*):(/[^:]+)(?::ro)?$")
 _SIZE = re.compile(r"^(\d+)([bkmg])?b?$", re.IGNORECASE)
 
 
@@ -61,7 +63,9 @@ class Service:
     memory_bytes: int | None = None
     stop_grace_seconds: float = 10.0
     stop_signal: str | None = None
+    # A target's volume, by its name, or the host's path that is bound to it.
     volumes: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     container_name: str | None = None
 
     @property
@@ -198,7 +202,8 @@ def _service(name: str, raw: Any, folder: Path, volumes: set[str]) -> Service:
         memory_bytes=_memory(raw, where),
         stop_grace_seconds=_seconds(raw.get("stop_grace_period", "10s"), f"{where}.stop_grace_period"),
         stop_signal=raw.get("stop_signal"),
-        volumes=_volumes(raw.get("volumes"), volumes, where),
+        volumes=_volumes(raw.get("volumes"), volumes, folder, where),
+        labels=_environment(raw.get("labels"), f"{where}.labels"),
         container_name=raw.get("container_name"),
     )
 
@@ -270,15 +275,19 @@ def _memory(raw: Mapping[str, Any], where: str) -> int | None:
     return int(match.group(1)) << {"b": 0, "k": 10, "m": 20, "g": 30}[(match.group(2) or "b").lower()]
 
 
-def _volumes(raw: Any, declared: set[str], where: str) -> dict[str, str]:
+def _volumes(raw: Any, declared: set[str], folder: Path, where: str) -> dict[str, str]:
+    """What is written to a path that is bound read-only is written all the same: that needs root to hold."""
     found: dict[str, str] = {}
     for entry in _list(raw):
-        source, colon, target = str(entry).partition(":")
-        if isinstance(entry, dict) or not colon or source.startswith((".", "/", "~")) or ":" in target:
+        match = None if isinstance(entry, dict) else _VOLUME.match(str(entry))
+        if not match:
             raise UnsupportedError(
-                f"{where}.volumes: only NAME:/path with a named volume is supported: {entry}"
+                f"{where}.volumes: only NAME:/path and ./path:/path, also with :ro, are supported: {entry}"
             )
-        if source not in declared:
+        source, target = match[1], match[2]
+        if source.startswith((".", "/")):
+            source = str((folder / source).resolve())
+        elif source not in declared:
             raise DockerError(f"service refers to undefined volume {source}: invalid compose project", 15)
         found[target] = source
     return found

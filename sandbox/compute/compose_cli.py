@@ -121,7 +121,7 @@ def specification(docker: "Docker", project: files.Project, service: files.Servi
     image = docker.store.config(digest)["config"]
     workdir = image.get("WorkingDir") or "/"
     for target in service.volumes:
-        if not target.startswith(workdir.rstrip("/") + "/"):
+        if not f"{target}/".startswith(workdir.rstrip("/") + "/"):
             raise UnsupportedError(
                 f"services.{service.name}.volumes: {target} is outside the working directory {workdir}: "
                 "there is no chroot here, so the program would not find it"

@@ -68,7 +68,8 @@ class Spec:
     memory_bytes: int | None = None
     stop_signal: str = "SIGTERM"
     stop_grace_seconds: float = 10.0
-    volumes: dict[str, str] = dataclasses.field(default_factory=dict)  # target in the container → volume name
+    # Target in the container → volume name, or the path that is bound there.
+    volumes: dict[str, str] = dataclasses.field(default_factory=dict)
     hash: str = ""
 
     @property
@@ -126,13 +127,17 @@ class Container:
             shutil.copytree(source, self._files / workdir, symlinks=True)
         (self._files / workdir).mkdir(parents=True, exist_ok=True)
         (self.folder / "tmp").mkdir()
-        for target, volume in self.spec.volumes.items():
-            data = self._home / "volumes" / volume
+        # The outer one of two first: the inner one then lies in its volume, as a mount does.
+        for target, volume in sorted(self.spec.volumes.items()):
+            bound = volume.startswith("/")
+            data = Path(volume) if bound else self._home / "volumes" / volume
             place = self._files / target.strip("/")
-            if not data.exists():  # a new named volume starts with what the image has there
+            if not data.exists() and not bound:  # a new named volume starts with what the image has there
                 data.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(place, data, symlinks=True) if place.is_dir() else data.mkdir()
-            if place.is_dir() and not place.is_symlink():
+            if place.is_symlink():
+                place.unlink()
+            elif place.is_dir():
                 shutil.rmtree(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(data)

@@ -229,12 +229,15 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
 def _release(names: Names) -> FunctionSpec:
     return FunctionSpec(
         name="release",
-        purpose="Brings an image to the idle colour's instances",
+        purpose="Brings an image to the idle colour's instances, and the monitoring tier to its host",
         timeout_seconds=60,
         memory_mb=512,
         statements=[
             _writes(names),
             _images(names, "DescribeImageScanFindings"),
+            # The monitoring host's address, and its document.
+            Statement(["ec2:DescribeInstances"]),
+            Statement(["ssm:SendCommand"], [names.monitoring_document_arn]),
             Statement(["autoscaling:DescribeAutoScalingGroups", "elasticloadbalancing:DescribeTargetHealth"]),
             *_send_command(names),
             Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),

@@ -25,6 +25,7 @@ from cutover.domain.lock import Lock
 from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.queries import NamedQuery
 from cutover.domain.records import LOCK, Item, Key
+from cutover.domain.seen import Sample
 from cutover.ports import (
     Alarm,
     Answer,
@@ -290,6 +291,36 @@ class FakeInstances:
         return self.groups.get(name)
 
 
+class FakeAddresses:
+    """Every instance has an address, unless it is `gone`."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+
+    def private(self, instance: str) -> str | None:
+        return None if instance in self.gone else f"10.1.10.{instance.removeprefix('i-')}"
+
+
+class FakeMetrics:
+    """What Prometheus answers, by what the query begins with; it sees everything of both colours at first."""
+
+    def __init__(self, containers: float = 6) -> None:
+        self.answers: dict[str, float | None] = {
+            "histogram_quantile": 0.02,
+            "sum by (colour) (rate": 3.0,
+            "sum by (colour) (up": containers,
+        }
+        self.reachable = True
+        self.asked: list[str] = []
+
+    def query(self, expression: str) -> Sequence[Sample]:
+        self.asked.append(expression)
+        if not self.reachable:
+            raise NotReachableError("Prometheus does not answer: connection refused")
+        value = next(value for start, value in self.answers.items() if expression.startswith(start))
+        return [] if value is None else [Sample({"colour": colour.value}, value) for colour in Colour]
+
+
 class FakeRegistry:
     name, uri = "backend", "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/backend"
 
@@ -362,16 +393,25 @@ class FakeCommands:
         self.sent: list[tuple[str, tuple[str, ...], Mapping[str, str]]] = []
         self.results: list[Invocation] = []
         self.unmanaged = False
+        # The monitoring tier's rollouts, which go well unless `rolled_out` says otherwise.
+        self.rollouts: list[tuple[tuple[str, ...], Mapping[str, str]]] = []
+        self.rolled_out: dict[str, Invocation] = {}
 
     def send(
         self, document: str, instances: Sequence[str], parameters: Mapping[str, str], comment: str
     ) -> str:
         if self.unmanaged:
             raise NotReachableError("an instance has not reported to Systems Manager yet")
+        if document == OUTPUTS["MonitoringDocument"]:
+            self.rollouts.append((tuple(instances), parameters))
+            return f"rollout-{len(self.rollouts)}"
         self.sent.append((document, tuple(instances), parameters))
         return f"command-{len(self.sent)}"
 
     def invocations(self, command: str) -> Sequence[Invocation]:
+        if command.startswith("rollout-"):
+            instances, _ = self.rollouts[int(command.removeprefix("rollout-")) - 1]
+            return [self.rolled_out.get(name, Invocation(name, "Success")) for name in instances]
         return self.results
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -53,6 +54,23 @@ def test_every_phase_of_v1_is_on_record_with_its_open_gates(v1):
     assert gates
     assert {gate["verdict"] for gate in gates if gate["must"]} == {"Pass"}
     assert {gate["persona"] for gate in gates} == {"reliability", "performance", "security"}
+
+
+def test_prometheus_sees_v1_or_the_record_says_that_there_is_none(v1):
+    """The sandbox's Prometheus is this machine's (Debian's package), if there is one."""
+    gates = {gate["name"]: gate for gate in v1["phases"][3]["gates"]}
+    tier = gates["The monitoring tier runs"]
+    # No image of Grafana or Elasticsearch can be had here, and each is told by its name.
+    assert (tier["verdict"], tier["must"]) == ("Fail", False)
+    assert "grafana" in tier["found"]
+    assert "filebeat" in tier["found"]
+    asked = [gate for gate in gates.values() if gate["requirement"] in ("C4a", "C4b") and not gate["must"]]
+    assert len(asked) == 4
+    if shutil.which("prometheus"):
+        assert {gate["verdict"] for gate in asked} == {"Pass"}, asked
+    else:
+        assert {gate["verdict"] for gate in asked} == {"Inconclusive"}
+        assert all("no Prometheus runs" in gate["found"] for gate in asked)
 
 
 def test_status_and_watch_tell_what_is_live_for_people_and_for_programs(product, v1):

@@ -39,6 +39,8 @@ class Environment:
         self.configuration: Configuration = load("sandbox")
         self.names = Names("sandbox", sandbox.settings.account, sandbox.settings.region)
         self.outputs: dict[str, str] = {}
+        place = {"LocationConstraint": self.names.region}
+        self.of("s3").create_bucket(Bucket="templates", CreateBucketConfiguration=place)
         for template in environment_templates(self.names, self.configuration, directory):
             self._deploy(self.names.stack(template.name), template.body())
 
@@ -51,7 +53,7 @@ class Environment:
         formation = self.sandbox.client("cloudformation")
         formation.create_stack(
             StackName=stack,
-            TemplateBody=text,
+            TemplateURL=self._published(stack, text),
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
@@ -63,6 +65,11 @@ class Environment:
         made = wait_for(ended, seconds=90, what=f"the end of {stack}")
         assert made["StackStatus"] == "CREATE_COMPLETE", made.get("StackStatusReason")
         self.outputs |= {each["OutputKey"]: each["OutputValue"] for each in made.get("Outputs", [])}
+
+    def _published(self, stack: str, text: str) -> str:
+        """As the control plane does it: a template in a call may have 51,200 bytes."""
+        self.of("s3").put_object(Bucket="templates", Key=f"{stack}.json", Body=text.encode())
+        return f"https://s3.amazonaws.com/templates/{stack}.json"
 
     def here(self, text: str) -> str:
         """`text` with this sandbox's addresses for those of the configuration."""

@@ -40,6 +40,7 @@ from tests.contract.fakes import (
     BLUE,
     GREEN,
     NOON,
+    FakeAddresses,
     FakeAlarms,
     FakeConfiguration,
     FakeDatabase,
@@ -48,6 +49,7 @@ from tests.contract.fakes import (
     FakeInventory,
     FakeLive,
     FakeLoad,
+    FakeMetrics,
     FakeMigrationPlans,
     FakeMigrator,
     FakeNetwork,
@@ -87,6 +89,7 @@ CONFIGURATION = {
     "load": {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"},
     "thresholds": {**THRESHOLDS, "scan_documents": 0},
     "window": {"enforced": False},
+    "monitoring": {"gate": "must"},
 }
 
 
@@ -111,7 +114,7 @@ class House:
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
         self.tasks, self.offers = FakeTasks(), FakeOffers()
-        self.plans = FakePlans()
+        self.plans, self.metrics = FakePlans(), FakeMetrics()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -190,6 +193,7 @@ class House:
             "configuration": self.configuration,
             "layers": self.formation.layers,
             "instances": self.instances,
+            "addresses": FakeAddresses(),
             "inventory": FakeInventory(),
             "resources": self.resources,
             "offers": self.offers,
@@ -239,6 +243,7 @@ class House:
         ):
             monkeypatch.setattr(module, "wiring", lambda: wired)
         monkeypatch.setattr(load, "variables", lambda: wired.variables)
+        monkeypatch.setattr(probe, "PrometheusMetrics", lambda _address: self.metrics)
         monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
         monkeypatch.setattr(database, "files_of", self._files)
 

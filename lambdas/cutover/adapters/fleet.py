@@ -33,6 +33,22 @@ class AutoScalingInstances:
         return Group(sorted(members), int(found[0]["DesiredCapacity"]))
 
 
+class Ec2Addresses:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def private(self, instance: str) -> str | None:
+        with aws_errors():
+            try:
+                found = self._client.describe_instances(InstanceIds=[instance])["Reservations"]
+            except ClientError as error:
+                if code(error) == "InvalidInstanceID.NotFound":
+                    return None
+                raise
+        addresses = [one.get("PrivateIpAddress") for group in found for one in group["Instances"]]
+        return str(addresses[0]) if addresses and addresses[0] else None
+
+
 class SystemsManagerCommands:
     """https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html"""
 

@@ -28,6 +28,8 @@ class Key(NamedTuple):
 LOCK = Key("LOCK", "LOCK")
 LIVE = Key("LIVE", "backend")
 FREEZE = Key("FREEZE", "FREEZE")
+# What the monitoring tier was last brought, and how that went.
+MONITORING = Key("MONITORING", "MONITORING")
 HISTORY = "DEPLOYMENTS"
 
 

@@ -11,6 +11,8 @@ from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import SecretsStore
 from cutover.adapters.http import BalancerHttp
+from cutover.adapters.prometheus import PrometheusMetrics
+from cutover.domain.colours import Colour
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
@@ -19,6 +21,7 @@ from cutover.handlers.variables import read_variables
 from cutover.steps.compatibility import prove_compatible
 from cutover.steps.http_security import check_http
 from cutover.steps.prove import prove, see_gone
+from cutover.steps.see_release import see_release
 from cutover.steps.smoke import Smoke
 
 
@@ -93,12 +96,25 @@ def gone(event: Mapping[str, Any]) -> dict[str, Any]:
     return see_gone(str(event["version"]), wired.variables.listener_port, http=wired.http, clock=wired.clock)
 
 
+def metrics(event: Mapping[str, Any]) -> dict[str, Any]:
+    rollout = event["monitoring"]
+    address = str(rollout["address"])
+    return see_release(
+        Colour(event["colour"]),
+        int(rollout["containers"]),
+        event["configuration"]["monitoring"]["gate"] == "must",
+        metrics=PrometheusMetrics(address) if address else None,
+        absent=str(rollout["absent"]),
+    )
+
+
 ACTIONS = {
     "security": security,
     "smoke": smoke,
     "compatibility": compatibility,
     "prove": proof,
     "gone": gone,
+    "metrics": metrics,
 }
 
 

@@ -1,4 +1,5 @@
-"""The release function: an image's digest and scan, the command on the idle colour, the targets' health."""
+"""The release function: an image's digest and scan, the command on the idle colour, the targets' health, and
+the monitoring tier's own rollout."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 from cutover.adapters.artifacts import ElasticRegistry
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
-from cutover.adapters.fleet import AutoScalingInstances, SystemsManagerCommands
+from cutover.adapters.fleet import AutoScalingInstances, Ec2Addresses, SystemsManagerCommands
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.colours import Colour
@@ -21,6 +22,7 @@ from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.boot import boot, look_at_boot, read_launch
 from cutover.steps.find_image import find_image
 from cutover.steps.release import look_at_release, start_release
+from cutover.steps.roll_out_monitoring import roll_out_monitoring
 from cutover.steps.scan import look_at_scan
 
 
@@ -37,6 +39,7 @@ class Wiring:
     journal: DynamoJournal
     registry: ElasticRegistry
     instances: AutoScalingInstances
+    addresses: Ec2Addresses
     commands: SystemsManagerCommands
     balancer: ElasticLoadBalancer
     clock: SystemClock
@@ -50,6 +53,7 @@ def wiring() -> Wiring:
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticRegistry(client("ecr"), variables.repository, variables.repository_uri),
         AutoScalingInstances(client("autoscaling")),
+        Ec2Addresses(client("ec2")),
         SystemsManagerCommands(client("ssm")),
         ElasticLoadBalancer(client("elbv2")),
         SystemClock(),
@@ -95,6 +99,21 @@ def poll(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def monitoring(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return roll_out_monitoring(
+        Deployment.read(event["deployment"]),
+        Environment.read(event["environment"]),
+        Colour(event["colour"]),
+        event["configuration"]["monitoring"]["gate"] == "must",
+        journal=wired.journal,
+        instances=wired.instances,
+        addresses=wired.addresses,
+        commands=wired.commands,
+        clock=wired.clock,
+    )
+
+
 def launched(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     group, instance = read_launch(event["launch"])
@@ -118,6 +137,7 @@ ACTIONS = {
     "scan": scan,
     "start": start,
     "poll": poll,
+    "monitoring": monitoring,
     "boot": launched,
     "booted": booted,
 }

@@ -14,4 +14,4 @@ ADDRESS, ENDPOINT = "@INSTANCE_ADDRESS@", "@AWS_ENDPOINT_URL@"
 
 def written(document: Any) -> str:
     """The document as JSON without two braces in a row; those of templates stand escaped in their strings."""
-    return json.dumps(document, indent=1, ensure_ascii=False).replace("{{", "{\\u007b") + "\n"
+    return json.dumps(document, ensure_ascii=False).replace("{{", "{\\u007b") + "\n"
