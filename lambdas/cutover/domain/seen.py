@@ -57,12 +57,13 @@ def judge_target(answering: float | None, expected: int, colour: Colour, *, must
         wanted=f"all {expected} containers",
         samples=samples,
         must=must,
+        evidence={"query": ANSWERING, "answering": answering, "expected": expected},
     )
 
 
 def judge_query(title: str, value: float | None, colour: Colour, *, must: bool) -> Gate:
     """Open when there is a value; what it should be is for other gates to say."""
-    _, unit = QUERIES[title]
+    query, unit = QUERIES[title]
     return DASHBOARD.judge(
         f"Grafana's “{title}”",
         value is not None,
@@ -70,6 +71,7 @@ def judge_query(title: str, value: float | None, colour: Colour, *, must: bool) 
         wanted=f"a value for {colour}",
         samples=0 if value is None else 1,
         must=must,
+        evidence={"query": query, "value": value},
     )
 
 
