@@ -9,10 +9,13 @@ import click
 from rich.console import Console
 
 from cli.commands.approve import approve, reject
+from cli.commands.completion import completion
 from cli.commands.deploy import deploy
+from cli.commands.doctor import doctor
 from cli.commands.drift import drift
 from cli.commands.freeze import freeze, unfreeze
 from cli.commands.history import history
+from cli.commands.init import init
 from cli.commands.plan import plan
 from cli.commands.rollback import rollback
 from cli.commands.status import status
@@ -26,7 +29,8 @@ def cutover() -> None:
     """Deploys a backend to AWS by itself, and takes it back by itself.
 
     \b
-    First time here?   cutover plan sandbox --version v1   shows what would happen, changing nothing
+    First time here?   cutover doctor sandbox              what is missing, and how to mend it
+                       cutover plan sandbox --version v1   shows what would happen, changing nothing
                        cutover deploy sandbox --version v1 does it, and follows it live
                        cutover status sandbox              what is live, since when, and how it feels
                        cutover rollback sandbox --reason … the previous version, back in seconds
@@ -36,7 +40,11 @@ def cutover() -> None:
     """
 
 
-for _command in (plan, deploy, approve, reject, status, watch, drift, rollback, history, freeze, unfreeze):
+for _command in (
+    *(init, doctor),
+    *(plan, deploy, approve, reject, status, watch, drift, rollback, history, freeze, unfreeze),
+    completion,
+):
     cutover.add_command(_command)
 
 

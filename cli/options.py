@@ -12,8 +12,22 @@ from cli.errors import UserError
 from cli.execution import Request
 from cli.session import Environment
 from cli.source import upload
+from config.model import environments
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _complete_environment(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in environments() if name.startswith(incomplete)]
+
+
+def environment_options(command: _F) -> _F:
+    """ENVIRONMENT, and where its file is."""
+    directory = click.option(
+        "--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files."
+    )
+    name = click.argument("environment_name", metavar="ENVIRONMENT", shell_complete=_complete_environment)
+    return name(directory(command))
 
 
 def release_options(command: _F) -> _F:
@@ -53,7 +67,6 @@ def release_options(command: _F) -> _F:
             metavar="NAME",
             help="What people call this release, e.g. v2. Needed unless a plan says it.",
         ),
-        click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files."),
     ):
         command = option(command)
     return command

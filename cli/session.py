@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
-_WAYS_IN = (
+WAYS_IN = (
     "Sign in to AWS (`aws sso login`, or set AWS_PROFILE), or use the sandbox: "
     '`cutover sandbox up && eval "$(cutover sandbox env)"`.'
 )
@@ -142,9 +142,9 @@ def aws_errors_explained(environment: Environment) -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise UserError(f"no usable AWS credentials ({error}). {_WAYS_IN}", ExitCode.UNREACHABLE) from None
+        raise UserError(f"no usable AWS credentials ({error}). {WAYS_IN}", ExitCode.UNREACHABLE) from None
     except (EndpointConnectionError, ConnectTimeoutError) as error:
-        raise UserError(f"AWS can't be reached: {error}. {_WAYS_IN}", ExitCode.UNREACHABLE) from None
+        raise UserError(f"AWS can't be reached: {error}. {WAYS_IN}", ExitCode.UNREACHABLE) from None
     except ClientError as error:
         raise UserError(*_explain(error, environment)) from None
     except BotoCoreError as error:

@@ -10,6 +10,7 @@ import click
 
 from cli.errors import ExitCode
 from cli.functions import invoke
+from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
@@ -20,10 +21,9 @@ _REFUSALS = {"NotWaitingError": ExitCode.REFUSED, "InvalidInputError": ExitCode.
 def _arguments(command: _F) -> _F:
     for option in (
         json_option,
-        click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files."),
         click.option("--reason", required=True, help="Why; it stays in the journal with who and when."),
         click.argument("deployment"),
-        click.argument("environment_name", metavar="ENVIRONMENT"),
+        environment_options,
     ):
         command = option(command)
     return command

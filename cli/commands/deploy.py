@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from cli.errors import ExitCode, UserError
 from cli.execution import Ended, StateEntered, deployment_id, start
 from cli.follow import Progress, follow
-from cli.options import build_request, release_options
+from cli.options import build_request, environment_options, release_options
 from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
 
@@ -92,7 +92,7 @@ def _document(execution_arn: str, ended: Ended, progress: Progress) -> dict[str,
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @release_options
 @click.option("--plan", "digest", metavar="DIGEST", help="Execute exactly this plan, or refuse by name.")
 @click.option("--no-wait", is_flag=True, help="Start it and return; `cutover status` tells the rest.")

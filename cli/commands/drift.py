@@ -10,14 +10,14 @@ from rich.table import Table
 
 from cli.errors import ExitCode
 from cli.functions import invoke
+from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @click.option("--restore", is_flag=True, help="Put the security groups right.")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def drift(environment_name: str, restore: bool, config_dir: Path | None, as_json: bool) -> None:
     """Hold ENVIRONMENT's security groups against its template. Exits 1 when a rule still differs."""

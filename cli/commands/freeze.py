@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from cli.functions import invoke
+from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @click.option("--reason", required=True, help="Why; whoever tries to deploy is told.")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def freeze(environment_name: str, reason: str, config_dir: Path | None, as_json: bool) -> None:
     """Refuse new deployments to ENVIRONMENT and stop the one under way, wherever it is.
@@ -46,8 +46,7 @@ def freeze(environment_name: str, reason: str, config_dir: Path | None, as_json:
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
+@environment_options
 @json_option
 def unfreeze(environment_name: str, config_dir: Path | None, as_json: bool) -> None:
     """Let deployments to ENVIRONMENT start again."""

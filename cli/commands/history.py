@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from cli import journal
+from cli.options import environment_options
 from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
 
@@ -79,11 +80,10 @@ def clock_lines(rollback: Mapping[str, Any]) -> list[str]:
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @click.option(
     "--most", default=10, show_default=True, type=click.IntRange(1, 100), help="How many deployments to list."
 )
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def history(environment_name: str, most: int, config_dir: Path | None, as_json: bool) -> None:
     """List ENVIRONMENT's latest deployments with their durations, and the clock of every rollback."""

@@ -11,14 +11,14 @@ from cli.commands.deploy import exit_code
 from cli.errors import UserError
 from cli.execution import start
 from cli.follow import follow
-from cli.options import build_request, release_options
+from cli.options import build_request, environment_options, release_options
 from cli.output import json_option, out, print_json
 from cli.plan_text import told
 from cli.session import Environment, aws_errors_explained
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @release_options
 @json_option
 def plan(environment_name: str, config_dir: Path | None, as_json: bool, **options: Any) -> None:

@@ -14,6 +14,7 @@ import click
 from cli.errors import ExitCode, UserError
 from cli.execution import Ended, describe_end, new_deployment_id
 from cli.functions import invoke
+from cli.options import environment_options
 from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
 
@@ -25,10 +26,9 @@ REFUSALS = ("NothingToRollBackError", "ImageNotFoundError", "LockHeldError")
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @click.option("--reason", required=True, help="Why; it is recorded and told to everybody.")
 @click.option("--to", metavar="DEPLOYMENT", help="Bring this deployment's release back by its image.")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def rollback(
     environment_name: str, reason: str, to: str | None, config_dir: Path | None, as_json: bool

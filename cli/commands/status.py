@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from cli import journal
+from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
@@ -44,9 +45,8 @@ def snapshot(environment: Environment, most: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @click.option("--most", default=5, show_default=True, help="How many past deployments to list.")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def status(environment_name: str, most: int, config_dir: Path | None, as_json: bool) -> None:
     """Show what is live in ENVIRONMENT, the traffic split, the lock and the latest deployments."""

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.commands.status import snapshot
+from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
@@ -43,10 +44,9 @@ def _table(document: dict[str, Any]) -> Table:
 
 
 @click.command()
-@click.argument("environment_name", metavar="ENVIRONMENT")
+@environment_options
 @click.option("--every", default=1.0, show_default=True, help="Seconds between looks.")
 @click.option("--once", is_flag=True, help="Look once and return.")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Folder of ENV.toml files.")
 @json_option
 def watch(environment_name: str, every: float, once: bool, config_dir: Path | None, as_json: bool) -> None:
     """Watch ENVIRONMENT live until Ctrl-C. With --json or --once, look once and return."""
