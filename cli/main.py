@@ -12,6 +12,7 @@ from cli.commands.approve import approve, reject
 from cli.commands.completion import completion
 from cli.commands.deploy import deploy
 from cli.commands.doctor import doctor
+from cli.commands.dora import dora
 from cli.commands.drift import drift
 from cli.commands.freeze import freeze, unfreeze
 from cli.commands.history import history
@@ -42,7 +43,7 @@ def cutover() -> None:
 
 for _command in (
     *(init, doctor),
-    *(plan, deploy, approve, reject, status, watch, drift, rollback, history, freeze, unfreeze),
+    *(plan, deploy, approve, reject, status, watch, drift, rollback, history, dora, freeze, unfreeze),
     completion,
 ):
     cutover.add_command(_command)

@@ -1,0 +1,99 @@
+"""DORA's four keys, from what the journal holds of an environment's deployments.
+
+https://dora.dev/guides/dora-metrics-four-keys/ . What each of them is here:
+
+- deployment frequency: releases that took the traffic, per day of the period;
+- lead time: from when the change was committed, where the deployment says so, else from when the deployment
+  was started, to when it took the traffic (median; `lead_from_commit` says how many were told);
+- change failure rate: those that were taken back, of those that took the traffic;
+- time to restore: from the first bad request, where it is known, else from when the rollback was asked for,
+  to the listener's change (median).
+
+What there is no data of is None, and never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Change:
+    """One deployment, as far as the four keys ask. Times are None where it did not come to that."""
+
+    started: datetime
+    live_at: datetime | None
+    committed_at: datetime | None = None
+    failing_since: datetime | None = None
+    restored_at: datetime | None = None
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """From a deployment's record."""
+        clock = (record.get("rollback") or {}).get("clock") or {}
+        return cls(
+            started=datetime.fromisoformat(str(record["started"])),
+            live_at=_time((record.get("swap") or {}).get("modified_at")),
+            committed_at=_time(record.get("committed_at")),
+            failing_since=_time(clock.get("first_bad_at")) or _time(clock.get("asked_at")),
+            restored_at=_time(clock.get("modified_at")),
+        )
+
+    @property
+    def lead(self) -> timedelta | None:
+        return self.live_at - (self.committed_at or self.started) if self.live_at else None
+
+    @property
+    def restore(self) -> timedelta | None:
+        if self.failing_since is None or self.restored_at is None:
+            return None
+        return self.restored_at - self.failing_since
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
+
+
+@dataclass(frozen=True)
+class FourKeys:
+    """`days` is the period's length; `deployments` took the traffic in it, and `failures` of them lost it
+    again. Times are medians in seconds over `lead_times` and `restores` of them."""
+
+    days: float
+    deployments: int
+    per_day: float
+    lead_seconds: float | None
+    lead_times: int
+    lead_from_commit: int
+    failures: int
+    failure_rate: float | None
+    restore_seconds: float | None
+    restores: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def four_keys(changes: Iterable[Change], since: datetime, until: datetime) -> FourKeys:
+    """Of the changes that took the traffic from `since` up to, not including, `until` (since < until)."""
+    live = [each for each in changes if each.live_at is not None and since <= each.live_at < until]
+    leads = [lead.total_seconds() for each in live if (lead := each.lead) is not None]
+    failed = [each for each in live if each.restored_at is not None]
+    restores = [time.total_seconds() for each in failed if (time := each.restore) is not None]
+    days = (until - since) / timedelta(days=1)
+    return FourKeys(
+        days=days,
+        deployments=len(live),
+        per_day=len(live) / days,
+        lead_seconds=median(leads) if leads else None,
+        lead_times=len(leads),
+        lead_from_commit=sum(each.committed_at is not None for each in live),
+        failures=len(failed),
+        failure_rate=len(failed) / len(live) if live else None,
+        restore_seconds=median(restores) if restores else None,
+        restores=len(restores),
+    )
