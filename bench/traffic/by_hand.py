@@ -14,7 +14,10 @@ REASON = "a person wants it back"
 
 
 def instant(site: Site, number: int) -> dict[str, Any]:
-    """A release goes live; within its watch `cutover rollback` takes it back."""
+    """A release goes live; within its watch `cutover rollback` takes it back.
+
+    The traffic is back when the rule is modified; the command ends when all else is done and written down.
+    """
     site.release(f"hand-{number:02}")
     answer = site.cutover("rollback", NAME, "--reason", REASON)
     clock = answer["clock"]
@@ -22,6 +25,7 @@ def instant(site: Site, number: int) -> dict[str, Any]:
     return {
         "part": "by hand",
         "kind": "within the watch",
+        "start_to_modified_s": round(modified.timestamp() - answer["began_at"], 2),
         "asked_to_modified_ms": round((modified - asked).total_seconds() * 1000),
         "command_seconds": round(answer["command_seconds"], 2),
     }

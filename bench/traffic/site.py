@@ -98,8 +98,8 @@ class Site:
         return deployment
 
     def cutover(self, *arguments: str) -> dict[str, Any]:
-        """Run the command as an operator does; its JSON answer, with the `seconds` that it took."""
-        began = time.perf_counter()
+        """Run the command as an operator does; its JSON answer, with when it began and how long it took."""
+        began, at = time.perf_counter(), time.time()
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments, "--json"],
             capture_output=True,
@@ -109,7 +109,7 @@ class Site:
         )
         if done.returncode:
             raise BenchError(f"`cutover {' '.join(arguments)}`: {(done.stderr or done.stdout).strip()}")
-        return {**json.loads(done.stdout), "command_seconds": time.perf_counter() - began}
+        return {**json.loads(done.stdout), "began_at": at, "command_seconds": time.perf_counter() - began}
 
     @contextlib.contextmanager
     def users(self, rate: int) -> Iterator[Users]:

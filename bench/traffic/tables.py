@@ -107,10 +107,14 @@ def _by_hand(hand: Figures) -> str:
             f"{step}: {one['longest_s']:.1f} of {one['budget_s']} s"
             for step, one in kind.get("steps", {}).items()
         ]
+        back = kind.get("start_to_modified_s")
         rows.append(
             {
                 "": name,
                 "done": kind["number"],
+                "the command's start → rule modified p50 / longest": (
+                    f"{back['p50']:.1f} / {back['max']:.1f} s" if back else "–"
+                ),
                 "the command, start to end p50 / longest": f"{command['p50']:.1f} / {command['max']:.1f} s",
                 "longest of each step": "; ".join(steps) or "–",
                 "failed": f"{kind['failed']} of {kind['requests']:,}" if "failed" in kind else "–",
