@@ -51,7 +51,8 @@ class Walk:
         self._tasks = tasks or FakeTasks()
         self._schedule, self._definition = schedule, definition
         self._functions, self._clock, self._on_wait, self._build = functions, clock, on_wait, build
-        self._context: dict[str, Any] = {"Execution": {"Id": arn, "Name": name}}
+        started = clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._context: dict[str, Any] = {"Execution": {"Id": arn, "Name": name, "StartTime": started}}
         self.variables: dict[str, Any] = {}
         self.visited: list[str] = []
         self.tried: list[str] = []

@@ -126,6 +126,21 @@ def test_the_four_steps_are_timed_and_within_their_budgets(scene: Any) -> None:
     assert house.world.journal.items[history_key(record["started"], "rb1")]["mode"] == "rollback"
 
 
+def test_the_first_step_counts_from_the_moment_it_was_asked_for(scene: Any) -> None:
+    """Looking and moving users come before anything is blocked, and users wait for them too."""
+    house = scene()
+    digest = house.world.registry.digest
+
+    def slow(**asked: Any) -> Any:
+        house.world.clock.sleep(7)
+        return digest(**asked)
+
+    house.world.registry.digest = slow
+    _, output = house.run()
+    assert output["steps"][0]["name"] == "Block traffic"
+    assert 7 <= output["steps"][0]["seconds"] <= 10
+
+
 def test_where_the_previous_release_stands_soundly_it_has_the_traffic_at_once(scene: Any) -> None:
     house = scene(sound=6)
     status, output = house.run()
