@@ -26,6 +26,7 @@ from pydantic import (
 
 from config.explanation import UnfitError, explain
 from config.infrastructure import Backend, Cache, Database, Frontend, Monitoring, Network, Service
+from config.security import Security
 from config.thresholds import Gates, Thresholds
 from config.types import Ratio, Table
 
@@ -217,6 +218,7 @@ class Configuration(Table):
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
     alarms: Alarms = Alarms()
+    security: Security = Security()
     shift: Shift = Shift()
     watch: Watch = Watch()
     release: Release = Release()
@@ -324,7 +326,16 @@ class Configuration(Table):
             "poll_seconds": self.poll_seconds,
             **{
                 key: whole[key]
-                for key in ("watch", "load", "thresholds", "window", "alarms", "release", "approval")
+                for key in (
+                    "watch",
+                    "load",
+                    "thresholds",
+                    "window",
+                    "alarms",
+                    "release",
+                    "approval",
+                    "security",
+                )
             },
             "gates": self.gates.model_dump(mode="json", exclude_none=True),
             "backend": {key: whole["backend"][key] for key in backend},

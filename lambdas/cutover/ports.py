@@ -6,6 +6,7 @@ Every implementation maps its own errors to those of `cutover.domain.errors`: a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -362,9 +363,33 @@ class Network(Protocol):
         """Every ingress rule of every security group in the VPC of the listener's load balancer."""
 
 
+@dataclass(frozen=True)
+class Flag:
+    """One fact about encryption: whether it is `on`, in the API's words; `samples` things were looked at."""
+
+    name: str
+    on: bool
+    found: str
+    wanted: str
+    samples: int = 1
+
+
+class Encryption(Protocol):
+    """How what is kept and sent is encrypted; nothing for what does not exist."""
+
+    def database(self, cluster: str) -> Sequence[Flag]: ...
+    def cache(self, group: str) -> Sequence[Flag]: ...
+    def bucket(self, name: str) -> Sequence[Flag]: ...
+    def disks(self) -> Sequence[Flag]:
+        """Of the environment's instances."""
+
+
 class Secrets(Protocol):
     def read(self, name: str) -> Mapping[str, str]:
         """A JSON secret."""
+
+    def text(self, name: str) -> str:
+        """A secret that is one text."""
 
 
 @dataclass(frozen=True)
@@ -388,10 +413,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Handshake:
-    """How a TLS handshake went. `accepted` is None when it could not even be tried."""
+    """How a TLS handshake went. `accepted` is None when it could not even be tried; `suite` is what was
+    agreed on, by OpenSSL's name."""
 
     accepted: bool | None
     detail: str
+    suite: str = ""
 
 
 class Http(Protocol):
@@ -410,8 +437,13 @@ class Http(Protocol):
     ) -> Answer:
         """On a connection of its own. `upload` is (file name, content). Raises NotReachableError."""
 
-    def handshake(self, port: int, lowest: str, highest: str) -> Handshake:
-        """Offer TLS from `lowest` to `highest` ("1.0", "1.1", "1.2", "1.3") and nothing else."""
+    def kept(self) -> AbstractContextManager[Http]:
+        """The same with connections that stay open, for many requests in a row."""
+
+    def handshake(self, port: int, lowest: str, highest: str, suites: str | None = None) -> Handshake:
+        """Offer TLS from `lowest` to `highest` ("1.0", "1.1", "1.2", "1.3") and nothing else. The certificate
+        is looked at too, unless old versions or `suites` (in OpenSSL's language) are offered: there the
+        question is only whether they would be agreed on."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,14 @@ def _auto_scaling(name: str, request: Request) -> list[str] | None:
     return [request.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group}")] if group else None
 
 
+def _databases(_name: str, request: Request) -> list[str] | None:
+    """Parameter groups of clusters; ministack knows clusters and instances."""
+    group = request.one("DBClusterParameterGroupName")
+    if not group or request.one("DBClusterIdentifier"):
+        return None
+    return [request.arn("rds", f"cluster-pg:{group}")]
+
+
 def _repositories(name: str, request: Request) -> list[str] | None:
     """The one action that names its repositories in a list; ministack knows the others."""
     if name != "DescribeRepositories":
@@ -260,6 +268,7 @@ JUDGES: dict[str, Callable[[str, Request], list[str] | None]] = {
     "iam": _identity,
     "lambda": _functions,
     "logs": _logs,
+    "rds": _databases,
     "scheduler": _schedules,
     "ses": _mail,
     "ssm": _systems_manager,

@@ -200,15 +200,21 @@ class Instances:
         )["Instances"][0]
         record: Record = ec2._instances[made["InstanceId"]]
         record["MetadataOptions"] = dict(data.get("MetadataOptions") or {})
-        self._size_volume(record, data)
+        self._shape_volume(record, data)
         return record
 
-    def _size_volume(self, record: Record, data: dict[str, Any]) -> None:
+    def _shape_volume(self, record: Record, data: dict[str, Any]) -> None:
+        """The root volume is as large as the template says, and encrypted if it says so.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html
+        """
         for mapping in data.get("BlockDeviceMappings") or []:
-            size = (mapping.get("Ebs") or {}).get("VolumeSize")
+            disk = mapping.get("Ebs") or {}
             for device in record["BlockDeviceMappings"][:1]:
-                if size:
-                    ec2._volumes[device["Ebs"]["VolumeId"]]["Size"] = int(size)
+                volume = ec2._volumes[device["Ebs"]["VolumeId"]]
+                if disk.get("VolumeSize"):
+                    volume["Size"] = int(disk["VolumeSize"])
+                volume["Encrypted"] = str(disk.get("Encrypted", "false")).lower() == "true"
 
     def volume_bytes(self, record: Record) -> int:
         """The size of the root volume."""

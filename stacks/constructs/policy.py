@@ -31,6 +31,7 @@ WITHOUT_RESOURCE = frozenset(
         "ec2:DescribeRouteTables",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeVolumes",
         "ec2:DescribeVpcAttribute",
         # What could be ordered belongs to nobody yet.
         "rds:DescribeOrderableDBInstanceOptions",

@@ -253,7 +253,7 @@ def _release(names: Names) -> FunctionSpec:
 def _observe(names: Names) -> FunctionSpec:
     return FunctionSpec(
         name="observe",
-        purpose="Reads alarms, dashboard, security groups and target health",
+        purpose="Reads alarms, dashboard, security groups, encryption and target health",
         timeout_seconds=60,
         memory_mb=512,
         statements=[
@@ -264,14 +264,27 @@ def _observe(names: Names) -> FunctionSpec:
             ),
             Statement(
                 [
+                    "ec2:DescribeInstances",
                     "ec2:DescribeSecurityGroups",
+                    "ec2:DescribeVolumes",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers",
                     "elasticloadbalancing:DescribeTargetHealth",
                 ]
             ),
+            # DocumentDB's actions are those of RDS.
+            Statement(["rds:DescribeDBClusters"], [names.arn("rds", f"cluster:{names.prefix}")]),
+            Statement(["rds:DescribeDBClusterParameters"], [names.arn("rds", f"cluster-pg:{names.prefix}")]),
+            Statement(
+                ["elasticache:DescribeReplicationGroups"],
+                [names.arn("elasticache", f"replicationgroup:{names.prefix}")],
+            ),
+            Statement(
+                ["s3:GetEncryptionConfiguration"],
+                [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
+            ),
         ],
-        environment={"DASHBOARD": names.prefix},
+        environment={"DASHBOARD": names.prefix, "BUCKETS": f"{names.files_bucket},{names.logs_bucket}"},
     )
 
 

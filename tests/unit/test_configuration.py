@@ -369,6 +369,7 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
             "window",
             "alarms",
             "release",
+            "security",
             "approval",
             "shift",
             "backend",

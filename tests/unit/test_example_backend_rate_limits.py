@@ -15,7 +15,9 @@ def window(elapsed: float, rate: Rate = FIVE) -> Window:
     return Window.at(1_000 * rate.seconds + elapsed, rate)
 
 
-@pytest.mark.parametrize("text", ["5", "5/", "5/day", "0/minute", "-1/minute", "five/minute", "5 / minute"])
+@pytest.mark.parametrize(
+    "text", ["5", "5/", "5/day", "0/minute", "-1/minute", "five/minute", "5 / minute", "5/0second"]
+)
 def test_a_rate_that_cannot_be_read_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(ValueError, match="COUNT/UNIT") as caught:
         Rate.parse(text)
@@ -29,6 +31,13 @@ def test_the_plans_four_limits_are_read() -> None:
     assert limits.for_path("/api/models") == ("/api/models", Rate(100, 60))
     assert limits.for_path("/api/evaluations") == ("/api/evaluations", Rate(50, 60))
     assert limits.for_path("/api/files/upload") == ("/api/files/upload", Rate(10, 60))
+
+
+def test_a_window_may_be_several_units_long_and_a_limit_may_be_off() -> None:
+    limits = Limits.of({"/api/models": "7/10second", "/api/auth/login": "off"}, 0)
+
+    assert limits.for_path("/api/models") == ("/api/models", Rate(7, 10))
+    assert limits.for_path("/api/auth/login") is None
 
 
 def test_a_route_without_a_limit_of_its_own_has_the_general_one() -> None:

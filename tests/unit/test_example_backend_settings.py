@@ -57,6 +57,8 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("FILES_BUCKET", "Not A Bucket"),
         ("CORS_ORIGINS", "https://a.example.com, *"),
         ("API_RATE_LIMIT", "-1"),
+        ("RATE_LIMITS", "/api/models=fast"),
+        ("RATE_LIMITS", "/api/nothing=5/minute"),
         ("LOG_LEVEL", "chatty"),
         ("MONITORING_ENABLED", "yes"),
         ("UVICORN_WORKERS", "0"),

@@ -27,6 +27,7 @@ JOURNALLING = {"CUTOVER_ENVIRONMENT": "sandbox", "JOURNAL_TABLE": "t", "EVENT_BU
 PROBING = {
     "CUTOVER_ENVIRONMENT": "sandbox",
     "SMOKE_SECRET": "s",
+    "JWT_SECRET": "jwt",
     "LOAD_BALANCER_DNS": "127.0.0.1",
     "DOMAIN": "d",
     "TEST_LISTENER_PORT": "8443",

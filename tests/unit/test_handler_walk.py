@@ -32,10 +32,11 @@ from cutover.handlers import (
     rollback,
     swap,
 )
-from cutover.ports import Alarm, Invocation
+from cutover.ports import Alarm, Flag, Invocation
 from cutover.steps.http_security import HEADERS
 from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
+from tests.contract.fake_http import LIMITS, SECRET, FakeHttp
 from tests.contract.fakes import (
     BLUE,
     GREEN,
@@ -45,7 +46,7 @@ from tests.contract.fakes import (
     FakeConfiguration,
     FakeDatabase,
     FakeDoors,
-    FakeHttp,
+    FakeEncryption,
     FakeInventory,
     FakeLive,
     FakeLoad,
@@ -90,6 +91,7 @@ CONFIGURATION = {
     "thresholds": {**THRESHOLDS, "scan_documents": 0},
     "window": {"enforced": False},
     "monitoring": {"gate": "must"},
+    "security": {"rate_limits": {path: f"{limit}/minute" for path, (limit, _) in LIMITS.items()}},
 }
 
 
@@ -103,7 +105,11 @@ class House:
         self.formation, self.registry = FakeFormation(self.world.balancer), FakeRegistry(d2=DIGEST)
         self.formation.stacks["service"].wanted["Resources"]["Balancer"]["Properties"]["Version"] = 2
         self.instances = FULL
-        self.http, self.load, self.database = FakeHttp("v2"), FakeLoad(), FakeDatabase()
+        self.http, self.load, self.database = (
+            FakeHttp("v2", clock=self.world.clock),
+            FakeLoad(),
+            FakeDatabase(),
+        )
         self.migrator = FakeMigrator()
         self.sources_read: list[str] = []
         self.schedules: list[Mapping[str, Any]] = []
@@ -111,6 +117,7 @@ class House:
         self.http.headers = {name.lower(): value for name, value in HEADERS.items()}
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
         self.network = FakeNetwork(*DECLARED)
+        self.encryption = FakeEncryption()
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
         self.tasks, self.offers = FakeTasks(), FakeOffers()
@@ -209,9 +216,10 @@ class House:
             "declared": Declared("code.zip", "layer:1", NO_PRICES),
             "alarms": self.alarms,
             "network": self.network,
+            "encryption": self.encryption,
             "http": self.http,
             "database": self.database,
-            "secrets": SimpleNamespace(read=SECRETS.__getitem__),
+            "secrets": SimpleNamespace(read=SECRETS.__getitem__, text=lambda _: SECRET),
             "document": "release-document",
             "measurements": self.world.measurements,
             "visitor": self.world.visitor,
@@ -221,6 +229,7 @@ class House:
                 dashboard="dashboard",
                 application_secret="application",
                 smoke_secret="smoke",
+                jwt_secret="jwt",
                 test_listener_port=8443,
                 listener_port=443,
                 load_balancer_dns="127.0.0.1",
@@ -485,13 +494,45 @@ def test_a_door_that_was_opened_by_hand_is_closed_and_told_and_the_deployment_go
     assert (gate["verdict"], gate["found"]) == ("Fail", "SecurityGroup: tcp 22 from 0.0.0.0/0 opened, closed")
 
 
+@pytest.mark.parametrize(
+    ("fault", "gate"),
+    [
+        ("idor", "Another user's file is not handed out"),
+        ("unsigned", "An unsigned token (alg: none) is refused"),
+        ("bare route", "Header Content-Security-Policy"),
+        ("no retry-after", "/api/models is limited"),
+    ],
+)
+def test_a_hole_in_the_release_closes_phase_5_before_any_traffic_moves(
+    house: House, fault: str, gate: str
+) -> None:
+    house.http.faults.add(fault)
+    house.http.only_on = 8443
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "GateFailedError")
+    assert gate in output["Cause"]
+    assert house.record["phases"][-1]["name"] == "Secure"
+    assert house.world.balancer.of["listener"] == BLUE
+
+
+def test_a_cache_that_is_not_encrypted_closes_phase_5(house: House) -> None:
+    house.encryption.flags["cache"] = [Flag("at rest", False, "AtRestEncryptionEnabled is false", "true")]
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "GateFailedError")
+    assert "The cache: at rest" in output["Cause"]
+
+
 def test_a_swap_that_can_not_be_proved_is_taken_back(house: House) -> None:
     """The test listener answers with v2, and the live one goes on answering with v1."""
     request = house.http.request
 
     def stale(method: str, port: int, path: str, **more: Any) -> Any:
         answer = request(method, port, path, **more)
-        return answer if port == 8443 else replace(answer, headers={"x-release-version": "v1"})
+        return (
+            answer if port == 8443 else replace(answer, headers={**answer.headers, "x-release-version": "v1"})
+        )
 
     house.http.request = stale  # type: ignore[method-assign]
     status, output = house.walk.run(INPUT)

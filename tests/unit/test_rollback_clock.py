@@ -13,7 +13,8 @@ from cutover.domain.rollback_clock import Clock, embedded_metrics, first_bad
 from cutover.handlers import rollback
 from cutover.steps.prove import GONE_ANSWERS, see_gone
 from sandbox.emulator.embedded_metrics import metrics_of
-from tests.contract.fakes import NOON, FakeClock, FakeHttp
+from tests.contract.fake_http import FakeHttp
+from tests.contract.fakes import NOON, FakeClock
 from tests.contract.scenes import alarm_event
 from tests.unit.test_step_roll_back import on_alarm, swapped
 

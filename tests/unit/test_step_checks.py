@@ -12,13 +12,13 @@ from cutover.domain.colours import Colour
 from cutover.domain.errors import NotReachableError
 from cutover.domain.gates import closed
 from cutover.domain.measures import Limits
-from cutover.ports import Alarm, Handshake, IngressRule
-from cutover.steps.http_security import HEADERS, check_http
+from cutover.ports import Alarm, IngressRule
 from cutover.steps.load import load
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
-from cutover.steps.smoke import Smoke
-from tests.contract.fakes import NOON, FakeAlarms, FakeHttp, FakeLoad, FakeNetwork
+from cutover.steps.smoke import ITEMS, Smoke
+from tests.contract.fake_http import FakeHttp
+from tests.contract.fakes import NOON, FakeAlarms, FakeClock, FakeLoad, FakeNetwork
 from tests.contract.scenes import DEPLOYMENT, ENVIRONMENT, THRESHOLDS, alarm_event
 
 LIMITS = Limits.read({"thresholds": THRESHOLDS})
@@ -131,54 +131,22 @@ def test_no_rules_at_all_are_no_data() -> None:
     assert set(verdicts(check_network(ENVIRONMENT, network=FakeNetwork())).values()) == {"Inconclusive"}
 
 
-def secure(**handshakes: Handshake) -> FakeHttp:
-    http = FakeHttp()
-    http.headers = {name.lower(): value for name, value in HEADERS.items()}
-    for name, handshake in handshakes.items():
-        http.tls[("1.0", "1.1") if name == "old" else ("1.3", "1.3")] = handshake
-    return http
-
-
-def test_six_headers_and_two_tls_gates() -> None:
-    found = verdicts(check_http(8443, http=secure()))
-    assert len(found) == 8
-    assert set(found.values()) == {"Pass"}
-
-
-@pytest.mark.parametrize("name", HEADERS)
-def test_a_header_that_is_missing_or_says_something_else_closes_its_gate(name: str) -> None:
-    missing, other = secure(), secure()
-    del missing.headers[name.lower()]
-    other.headers[name.lower()] = "something else"
-    for http in (missing, other):
-        assert verdicts(check_http(8443, http=http))[f"Header {name}"] == "Fail"
-
-
-def test_old_tls_that_is_accepted_closes_its_gate_and_untried_is_no_data() -> None:
-    old = "TLS below 1.2 is refused"
-    assert verdicts(check_http(8443, http=secure(old=Handshake(True, "TLSv1.1"))))[old] == "Fail"
-    assert verdicts(check_http(8443, http=secure(old=Handshake(None, "no protocols"))))[old] == "Inconclusive"
-
-
-def test_tls_1_3_that_is_refused_closes_its_gate() -> None:
-    found = verdicts(check_http(8443, http=secure(new=Handshake(False, "refused"))))
-    assert found["TLS 1.3 is offered"] == "Fail"
-
-
 def smoke(http: FakeHttp, user: dict[str, str] | None = None, version: str = "v1") -> dict[str, str]:
-    return verdicts(Smoke(8443, "d2", version, user or SMOKE_USER, http).run())
+    return verdicts(
+        Smoke(8443, "d2", version, user or SMOKE_USER, http=http, clock=http.clock or FakeClock()).run()
+    )
 
 
 def test_a_service_that_works_passes_every_smoke_test() -> None:
     found = smoke(FakeHttp("v1"))
-    assert len(found) == 7
+    assert set(found) == {name for names in ITEMS.values() for name in names}
     assert set(found.values()) == {"Pass"}
 
 
 @pytest.mark.parametrize(
     ("fault", "gates"),
     [
-        ("redis", {"Detailed health"}),
+        ("redis", {"Detailed health", "A list comes from the cache"}),
         ("forgets", {"An evaluation is written and read back"}),
         ("spoils files", {"A file goes up and comes down the same"}),
         ("open door", {"No token, no evaluations", "A forged token is refused"}),
@@ -187,6 +155,14 @@ def test_a_service_that_works_passes_every_smoke_test() -> None:
 def test_each_fault_is_seen_by_its_own_smoke_test(fault: str, gates: set[str]) -> None:
     found = smoke(FakeHttp("v1", [fault]))
     assert {name for name, verdict in found.items() if verdict != "Pass"} == gates
+
+
+def test_a_login_that_is_refused_for_others_is_tried_again_when_it_is_let_in() -> None:
+    http = FakeHttp("v1", clock=FakeClock())
+    for _ in range(5):
+        http.request("POST", 8443, "/api/auth/login", json={})
+
+    assert smoke(http)["Login"] == "Pass"
 
 
 def test_another_version_behind_the_test_listener_is_seen() -> None:

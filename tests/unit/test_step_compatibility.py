@@ -8,7 +8,8 @@ import pytest
 
 from cutover.domain.errors import ServiceRefusedError
 from cutover.steps.compatibility import ATTEMPTS, prove_compatible
-from tests.contract.fakes import BLUE, FakeClock, FakeHttp
+from tests.contract.fake_http import FakeHttp
+from tests.contract.fakes import BLUE, FakeClock
 from tests.contract.scenes import DEPLOYMENT
 from tests.unit.test_handler_walk import INPUT, LIVE, LOCK, House, house  # noqa: F401  the walk's fixture
 

@@ -26,6 +26,7 @@ from cutover.steps.prove import prove
 from cutover.steps.release import look_at_release, start_release
 from cutover.steps.swap import aim_test_listener, swap
 from cutover.steps.watch import watch
+from tests.contract.fake_http import FakeHttp
 from tests.contract.fakes import (
     BLUE,
     GREEN,
@@ -35,7 +36,6 @@ from tests.contract.fakes import (
     FakeClock,
     FakeCommands,
     FakeEvents,
-    FakeHttp,
     FakeInstances,
     FakeJournal,
     FakeLoadBalancer,

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import logging
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -20,7 +21,7 @@ from backend.database import Database
 from backend.faults import FaultKind, FaultMiddleware, Faults
 from backend.metrics import MULTIPROCESS_DIRECTORY, Metrics, ObservingMiddleware
 from backend.rate_limits import Counter, Limits, RateLimitMiddleware, RedisCounter
-from backend.security import RATE_LIMITS, ResponseHeadersMiddleware
+from backend.security import ResponseHeadersMiddleware
 from backend.services import Services
 from backend.settings import Settings
 from backend.storage import FileStorage
@@ -36,6 +37,8 @@ CONNECT_SECONDS = 5.0
 _ROUTERS = tuple(module.router for module in (health, auth, models, evaluations, files, metrics))
 
 
+# FAULT=header: one route among many lacks a header.
+_BARE = re.compile(r"/api/models/.+")
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
@@ -90,7 +93,7 @@ def _services(settings: Settings) -> Services:
         redis=redis,
         cache=cache.ListCache(redis, settings.cache_ttl, shared),
         storage=FileStorage(settings.files_bucket),
-        tokens=Tokens(settings.jwt_secret),
+        tokens=Tokens(settings.jwt_secret, accepts=settings.fault.accepts),
         faults=Faults(settings.fault),
     )
 
@@ -100,7 +103,7 @@ def _wrap(app: FastAPI, services: Services, counter: Counter) -> "ASGIApp":
     settings = services.settings
     wrapped: ASGIApp = RateLimitMiddleware(
         app,
-        limits=Limits.of(RATE_LIMITS, settings.api_rate_limit),
+        limits=Limits.of(settings.rate_limits, settings.api_rate_limit),
         counter=counter,
         identify=client_identity,
         metrics=services.metrics,
@@ -121,7 +124,10 @@ def _wrap(app: FastAPI, services: Services, counter: Counter) -> "ASGIApp":
     if limit := recycling.limit_of(settings):
         wrapped = recycling.RecyclingMiddleware(wrapped, limit)
     return ResponseHeadersMiddleware(
-        wrapped, release_version=settings.release_version, instance_id=settings.instance_id
+        wrapped,
+        release_version=settings.release_version,
+        instance_id=settings.instance_id,
+        bare=_BARE if settings.fault.kind is FaultKind.HEADER else None,
     )
 
 

@@ -4,6 +4,7 @@ A deployment is worth something only if it survives a release that passes every 
 breaks afterwards. Such a release is this same image with FAULT set in its environment file:
 
     FAULT            none | errors | slow | unhealthy | memory | cpu
+                     idor | unsigned | expired | header
     FAULT_RATE       share of the live requests that are hit, 0..1 (for cpu: share of one core)
     FAULT_SECONDS    slow: added latency; cpu: how long one live request keeps the core busy
     FAULT_PORT       only requests whose X-Forwarded-Port is this port are live; empty: all but probes
@@ -37,6 +38,12 @@ class FaultKind(StrEnum):
     UNHEALTHY = "unhealthy"
     MEMORY = "memory"
     CPU = "cpu"
+    # What phase 5 has to find, on every listener and at once: another user's file is handed out, tokens with
+    # `alg: none` or past their time are taken, one route lacks a header.
+    IDOR = "idor"
+    UNSIGNED = "unsigned"
+    EXPIRED = "expired"
+    HEADER = "header"
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class FaultPlan:
     seconds: float = 3.0
     port: int | None = None
     megabytes: int = 256
+
+    @property
+    def accepts(self) -> str | None:
+        """Which tokens are taken that should not be."""
+        return self.kind.value if self.kind in (FaultKind.UNSIGNED, FaultKind.EXPIRED) else None
 
     @staticmethod
     def kinds() -> tuple[str, ...]:
@@ -80,7 +92,7 @@ class Faults:
     async def before(self) -> int | None:
         """Do to one live request what the plan says; a status code means: answer with it at once."""
         match self.plan.kind:
-            case FaultKind.NONE:
+            case FaultKind.NONE | FaultKind.IDOR | FaultKind.UNSIGNED | FaultKind.EXPIRED | FaultKind.HEADER:
                 pass
             case FaultKind.ERRORS:
                 return 500 if self.strikes() else None

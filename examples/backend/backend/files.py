@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import iterate_in_threadpool
 
+from backend.faults import FaultKind
 from backend.services import CurrentUser, ServicesDep, new_id, now
 
 router = APIRouter(tags=["files"])
@@ -77,7 +78,10 @@ async def list_files(
 async def download(file_id: str, services: ServicesDep, user: CurrentUser) -> StreamingResponse:
     """404 for another user's file too: 403 would say that it exists."""
     document = await services.database.files.find_one({"_id": file_id})
-    if document is None or document["user_id"] != user.id or document["upload_status"] != "stored":
+    mine = document is not None and (
+        document["user_id"] == user.id or services.faults.plan.kind is FaultKind.IDOR
+    )
+    if document is None or not mine or document["upload_status"] != "stored":
         raise HTTPException(404, "no such file")
     try:
         chunks = await services.storage.open(document["key"])

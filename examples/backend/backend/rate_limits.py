@@ -7,6 +7,7 @@ Refused requests are not counted: a client that waits for Retry-After is let in.
 
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600}
+_RATE = re.compile(rf"(\d+)/(\d*)({'|'.join(_UNITS)})", re.ASCII)
+OFF = "off"
 # Health checks and scrapes come at their own pace from the load balancer and the monitoring host.
 UNLIMITED = frozenset({"/health", "/metrics", "/api/health", "/api/health/detailed"})
 
@@ -45,11 +48,14 @@ class Rate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "5/minute". Raises ValueError, with the text, for anything else."""
-        count, slash, unit = text.partition("/")
-        if not slash or unit not in _UNITS or not count.isdecimal() or int(count) < 1:
-            raise ValueError(f"rate {text!r}: write COUNT/UNIT with a unit of {', '.join(_UNITS)}")
-        return cls(int(count), _UNITS[unit])
+        """Read "5/minute" or "5/10second". Raises ValueError, with the text, for anything else."""
+        found = _RATE.fullmatch(text)
+        count, many = (int(found[1]), int(found[2] or 1)) if found else (0, 0)
+        if not found or count < 1 or many < 1:
+            raise ValueError(
+                f"rate {text!r}: write COUNT/UNIT with a unit of {', '.join(_UNITS)}, or COUNT/10UNIT"
+            )
+        return cls(count, many * _UNITS[found[3]])
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class Limits:
     @classmethod
     def of(cls, rules: Mapping[str, str], per_minute: int) -> Self:
         general = Rate(per_minute, 60) if per_minute else None
-        return cls({path: Rate.parse(rate) for path, rate in rules.items()}, general)
+        return cls({path: Rate.parse(rate) for path, rate in rules.items() if rate != OFF}, general)
 
     def for_path(self, path: str) -> tuple[str, Rate] | None:
         """The rule's name and rate; what lies below a path (`/api/models/7`) shares the path's rule."""

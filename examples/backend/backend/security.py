@@ -1,5 +1,6 @@
 """The six security headers, the four rate limits (requirement C5b), and which release answered."""
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ RATE_LIMITS = {
 class ResponseHeadersMiddleware:
     """Outermost of all, so that errors, refusals and redirects carry the headers too."""
 
-    def __init__(self, app: "ASGIApp", *, release_version: str, instance_id: str) -> None:
-        self._app = app
+    def __init__(
+        self, app: "ASGIApp", *, release_version: str, instance_id: str, bare: re.Pattern[str] | None = None
+    ) -> None:
+        """`bare`: paths that go without Referrer-Policy, in a release that is bad on purpose."""
+        self._app, self._bare = app, bare
         identity = {"X-Release-Version": release_version, "X-Instance-Id": instance_id}
         self._headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
@@ -40,7 +44,9 @@ class ResponseHeadersMiddleware:
 
         async def send_with_headers(message: "Message") -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self._headers]
+                bare = self._bare is not None and self._bare.fullmatch(scope["path"])
+                added = [pair for pair in self._headers if not (bare and pair[0] == b"referrer-policy")]
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

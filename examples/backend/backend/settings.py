@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from backend.faults import FaultPlan
+from backend.rate_limits import OFF, Rate
+from backend.security import RATE_LIMITS
 
 ENVIRONMENTS = ("development", "test", "staging", "production")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -31,6 +33,7 @@ class Settings:
     files_bucket: str
     cors_origins: tuple[str, ...]
     api_rate_limit: int
+    rate_limits: Mapping[str, str]
     log_level: str
     monitoring_enabled: bool
     uvicorn_workers: int
@@ -59,6 +62,7 @@ class Settings:
             files_bucket=read.matching("FILES_BUCKET", _BUCKET, "an S3 bucket name"),
             cors_origins=read.origins("CORS_ORIGINS"),
             api_rate_limit=read.integer("API_RATE_LIMIT", 1000, minimum=0),
+            rate_limits=read.rates("RATE_LIMITS", RATE_LIMITS),
             log_level=read.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),
             monitoring_enabled=read.boolean("MONITORING_ENABLED", True),
             uvicorn_workers=read.integer("UVICORN_WORKERS", 1, minimum=1),
@@ -151,6 +155,21 @@ class _Reader:
             if not re.fullmatch(r"https?://[^/\s*]+", origin):
                 raise SettingsError(f"{name} holds {origin!r}: use scheme://host[:port], separated by commas")
         return origins
+
+    def rates(self, name: str, default: Mapping[str, str]) -> Mapping[str, str]:
+        """ "/api/models=100/minute,/api/auth/login=off", over the default ones."""
+        given = dict(default)
+        for part in filter(None, (part.strip() for part in self._environment.get(name, "").split(","))):
+            path, _, rate = part.partition("=")
+            try:
+                if rate != OFF:
+                    Rate.parse(rate)
+            except ValueError as error:
+                raise SettingsError(f"{name} holds {part!r}: {error}, or {OFF}") from None
+            if path not in default:
+                raise SettingsError(f"{name} holds {part!r}: the routes are {', '.join(default)}")
+            given[path] = rate
+        return given
 
     def fault(self) -> FaultPlan:
         return FaultPlan(

@@ -24,9 +24,13 @@ class User:
 class Tokens:
     """Issues and checks tokens; every instance with the same secret accepts them."""
 
-    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, secret: str, clock: Callable[[], float] = time.time, accepts: str | None = None
+    ) -> None:
+        """`accepts` is what a release that is bad on purpose lets in: unsigned or expired tokens."""
         self._secret = secret
         self._clock = clock
+        self._accepts = accepts
 
     def issue(self, user: User) -> str:
         now = int(self._clock())
@@ -36,12 +40,17 @@ class Tokens:
     def user(self, token: str) -> User | None:
         """None for a token that is forged, expired, or of another issuer."""
         try:
+            unsigned = self._accepts == "unsigned" and jwt.get_unverified_header(token)["alg"] == "none"
             claims = jwt.decode(
                 token,
                 self._secret,
                 algorithms=["HS256"],
                 issuer=_ISSUER,
-                options={"require": ["exp", "iat", "sub"]},
+                options={
+                    "require": ["exp", "iat", "sub"],
+                    "verify_signature": not unsigned,
+                    "verify_exp": not unsigned and self._accepts != "expired",
+                },
             )
         except jwt.InvalidTokenError:
             return None

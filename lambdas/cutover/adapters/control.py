@@ -114,9 +114,12 @@ class SecretsStore:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def read(self, name: str) -> Mapping[str, str]:
+    def text(self, name: str) -> str:
         with aws_errors():
-            value = self._client.get_secret_value(SecretId=name)["SecretString"]
+            return str(self._client.get_secret_value(SecretId=name)["SecretString"])
+
+    def read(self, name: str) -> Mapping[str, str]:
+        value = self.text(name)
         try:
             table = json.loads(value)
         except ValueError:

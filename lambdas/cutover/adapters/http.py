@@ -9,7 +9,9 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from copy import copy
 from typing import Any
 
 import requests
@@ -33,6 +35,14 @@ class BalancerHttp:
         self._domain = domain
         # Reading the trust store takes tens of milliseconds: once, not for each request.
         self._trust = ssl.create_default_context()
+        self._kept: requests.Session | None = None
+
+    @contextmanager
+    def kept(self) -> Iterator[BalancerHttp]:
+        with self._session() as session:
+            keeping = copy(self)
+            keeping._kept = session
+            yield keeping
 
     def request(
         self,
@@ -48,13 +58,10 @@ class BalancerHttp:
         every = {
             **(headers or {}),
             "Host": self._domain,
-            "Connection": "close",
+            "Connection": "keep-alive" if self._kept else "close",
             "User-Agent": "cutover-probe",
         }
-        with requests.Session() as session:
-            # No proxies, no .netrc; the trust store is the context's.
-            session.trust_env = False
-            session.mount(url, _ByName(self._domain, self._trust))
+        with nullcontext(self._kept) if self._kept else self._session() as session:
             began = time.perf_counter()
             try:
                 answer = session.request(
@@ -72,13 +79,23 @@ class BalancerHttp:
         names = {name.lower(): value for name, value in answer.headers.items()}
         return Answer(answer.status_code, names, answer.content, taken)
 
-    def handshake(self, port: int, lowest: str, highest: str) -> Handshake:
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        # No proxies, no .netrc; the trust store is the context's.
+        session.trust_env = False
+        session.mount(f"https://{self._address}:", _ByName(self._domain, self._trust))
+        return session
+
+    def handshake(self, port: int, lowest: str, highest: str, suites: str | None = None) -> Handshake:
         context = ssl.create_default_context()
-        old = highest in ("1.0", "1.1")
+        if suites is None and highest in ("1.0", "1.1"):
+            suites = "ALL"
         try:
-            if old:
+            if suites is not None:
+                # A certificate that is not valid must not pass for a refusal of what is offered.
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
                 # What OpenSSL would not even offer today has to be asked for, or nothing would be tested.
-                context.set_ciphers("ALL:@SECLEVEL=0")
+                context.set_ciphers(f"{suites}:@SECLEVEL=0")
             context.minimum_version, context.maximum_version = VERSIONS[lowest], VERSIONS[highest]
         except (ssl.SSLError, ValueError) as error:
             return Handshake(None, f"this client can't offer TLS {lowest} to {highest}: {error}")
@@ -89,7 +106,7 @@ class BalancerHttp:
         with raw:
             try:
                 with context.wrap_socket(raw, server_hostname=self._domain) as secure:
-                    return Handshake(True, f"{secure.version()} was agreed on")
+                    return Handshake(True, f"{secure.version()} was agreed on", (secure.cipher() or ("",))[0])
             except ssl.SSLCertVerificationError as error:
                 return Handshake(
                     False, f"the certificate is not valid for {self._domain}: {error.verify_message}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
+from cutover.adapters.encryption import LiveEncryption
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import CloudWatchAlarms, VpcNetwork
@@ -18,6 +19,7 @@ from cutover.domain.records import Deployment
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.steps.encryption import check_encryption
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
 from cutover.steps.shift import judge_share
@@ -28,6 +30,7 @@ from cutover.steps.watch import watch
 class Variables(Common):
     journal_table: str
     dashboard: str
+    buckets: str
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,27 @@ class Wiring:
     balancer: ElasticLoadBalancer
     alarms: CloudWatchAlarms
     network: VpcNetwork
+    encryption: LiveEncryption
     clock: SystemClock
 
 
 @cache
 def wiring() -> Wiring:
     variables = read_variables(Variables)
-    balancers = client("elbv2")
+    balancers, ec2 = client("elbv2"), client("ec2")
     return Wiring(
         variables,
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticLoadBalancer(balancers),
         CloudWatchAlarms(client("cloudwatch")),
-        VpcNetwork(balancers, client("ec2")),
+        VpcNetwork(balancers, ec2),
+        LiveEncryption(
+            variables.cutover_environment,
+            docdb=client("docdb"),
+            elasticache=client("elasticache"),
+            s3=client("s3"),
+            ec2=ec2,
+        ),
         SystemClock(),
     )
 
@@ -67,6 +78,12 @@ def monitoring(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def network(event: Mapping[str, Any]) -> dict[str, Any]:
     return check_network(Environment.read(event["environment"]), network=wiring().network)
+
+
+def encryption(_event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    name = f"cutover-{wired.variables.cutover_environment}"
+    return check_encryption(name, wired.variables.buckets.split(","), encryption=wired.encryption)
 
 
 def look(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +112,13 @@ def share(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"monitoring": monitoring, "network": network, "share": share, "watch": look}
+ACTIONS = {
+    "monitoring": monitoring,
+    "network": network,
+    "encryption": encryption,
+    "share": share,
+    "watch": look,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.compatibility import prove_compatible
-from cutover.steps.http_security import check_http
 from cutover.steps.prove import prove, see_gone
+from cutover.steps.security import check_service
 from cutover.steps.see_release import see_release
 from cutover.steps.smoke import Smoke
 
@@ -28,6 +28,7 @@ from cutover.steps.smoke import Smoke
 @dataclass(frozen=True, kw_only=True)
 class Variables(Common):
     smoke_secret: str
+    jwt_secret: str
     load_balancer_dns: str
     domain: str
     test_listener_port: int
@@ -53,15 +54,23 @@ def wiring() -> Wiring:
     )
 
 
-def security(_event: Mapping[str, Any]) -> dict[str, Any]:
+def security(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
-    return check_http(wired.variables.test_listener_port, http=wired.http)
+    return check_service(
+        wired.variables.test_listener_port,
+        event["configuration"]["security"]["rate_limits"],
+        smoke_user(wired),
+        wired.secrets.text(wired.variables.jwt_secret),
+        http=wired.http,
+        clock=wired.clock,
+    )
 
 
 def smoke(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     port = wired.variables.test_listener_port
-    return Smoke(port, deployment.id, deployment.version, smoke_user(wired), wired.http).run()
+    user = smoke_user(wired)
+    return Smoke(port, deployment.id, deployment.version, user, http=wired.http, clock=wired.clock).run()
 
 
 def compatibility(event: Mapping[str, Any]) -> dict[str, Any]:

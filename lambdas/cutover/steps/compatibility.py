@@ -41,17 +41,15 @@ def prove_compatible(
     for attempt in range(ATTEMPTS):
         if attempt:
             clock.sleep(PAUSE_SECONDS)
-        gates = _smoke(deployment, version, user, port, http)
+        gates = _smoke(version, Smoke(port, deployment.id, version, user, http=http, clock=clock))
         if not closed(gates):
             break
     return {"compatible": not closed(gates), "gates": gates}
 
 
-def _smoke(
-    deployment: Deployment, version: str, user: Mapping[str, str], port: int, http: Http
-) -> list[dict[str, Any]]:
+def _smoke(version: str, smoke: Smoke) -> list[dict[str, Any]]:
     try:
-        found = Smoke(port, deployment.id, version, user, http).run()["gates"]
+        found = smoke.run()["gates"]
     except NotReachableError as error:
         return [SUBJECT.judge(NAME, False, found=f"version {version}: {error}", wanted=WANTED).as_json()]
     return [{**gate, "name": f"{version} on the new schema: {gate['name']}"} for gate in found]
