@@ -110,6 +110,8 @@ RIGHTS = {
         "ecr:DescribeImageScanFindings",
         "autoscaling:DescribeAutoScalingGroups",
         "elasticloadbalancing:DescribeTargetHealth",
+        # The monitoring host's address.
+        "ec2:DescribeInstances",
         "ssm:SendCommand",
         "ssm:GetCommandInvocation",
         "ssm:ListCommandInvocations",
