@@ -87,9 +87,10 @@ def _copied(deployed: Mapping[str, Any]) -> Definition:
 
 
 def _assigned(machine: Definition, only: tuple[str, ...] = ()) -> set[str]:
-    """The variables that states assign, those of catches aside."""
-    states = machine["States"]
-    return {name for state in only or states for name in states[state].get("Assign", {})}
+    """The variables that states and their choices assign, those of catches aside."""
+    states = [machine["States"][name] for name in only or machine["States"]]
+    ways = [way for state in states for way in (state, *state.get("Choices", []))]
+    return {name for way in ways for name in way.get("Assign", {})}
 
 
 def _reachable(machine: Definition) -> Definition:

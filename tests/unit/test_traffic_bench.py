@@ -52,6 +52,13 @@ def test_what_the_phases_assign_is_told_but_not_what_the_lock_gives():
     assert not {"deployment", "configuration"} & set(kept)
 
 
+def test_what_a_choice_assigns_is_told_too():
+    choice = {"Condition": "{% true %}", "Assign": {"frontend_image": ""}, "Next": machine.END}
+    states = {**DEPLOYED["States"], machine.FINISH: {"Type": "Choice", "Choices": [choice]}}
+    kept = machine.telling({**DEPLOYED, "States": states})["States"][machine.END]["Output"]["kept"]
+    assert "frontend_image" in kept
+
+
 def test_a_machine_without_a_state_that_is_led_around_is_refused_by_name():
     states = without(DEPLOYED["States"], machine.SHIFT)
     with pytest.raises(machine.UnknownMachineError, match="'Begin the shift'"):
