@@ -31,6 +31,7 @@ class Request:
     user_centric: bool = False
     allow_destructive: tuple[str, ...] = ()
     plan: str | None = None
+    frontend: dict[str, str] | None = None
 
     def document(self) -> dict[str, Any]:
         """The execution's input."""
@@ -53,6 +54,8 @@ class Request:
             document["allow_destructive"] = list(self.allow_destructive)
         if self.plan:
             document["plan"] = self.plan
+        if self.frontend:
+            document["frontend"] = self.frontend
         return document
 
 

@@ -63,6 +63,16 @@ def release_options(command: _F) -> _F:
             help="Folder with the Dockerfile to build. Default: the configuration's [backend].source.",
         ),
         click.option(
+            "--frontend-image",
+            metavar="sha256:…",
+            help="Promote this image of the frontend, with no rebuild.",
+        ),
+        click.option(
+            "--frontend-source",
+            type=click.Path(path_type=Path),
+            help="Folder with the frontend's Dockerfile to build. Default: the one that is live.",
+        ),
+        click.option(
             "--version",
             metavar="NAME",
             help="What people call this release, e.g. v2. Needed unless a plan says it.",
@@ -99,6 +109,8 @@ def build_request(
     persona: str,
     user_centric: bool,
     allow_destructive: tuple[str, ...] = (),
+    frontend_source: Path | None = None,
+    frontend_image: str | None = None,
     plan: dict[str, Any] | None = None,
 ) -> Request:
     """The execution's input from the command's options; uploads the source if one is to be built.
@@ -136,4 +148,23 @@ def build_request(
         user_centric=user_centric,
         allow_destructive=allow_destructive or tuple((plan or {}).get("allow_destructive") or ()),
         plan=plan["sha256"] if plan else None,
+        frontend=_frontend(environment, frontend_source, frontend_image, plan),
     )
+
+
+def _frontend(
+    environment: Environment, source: Path | None, image: str | None, plan: dict[str, Any] | None
+) -> dict[str, str] | None:
+    """What is given over what the plan has; None where the frontend that is live comes along."""
+    if image and source:
+        raise UserError("--frontend-image and --frontend-source exclude each other.")
+    if image:
+        return {"image": image}
+    if source:
+        return {"source": upload(environment, source)}
+    planned = (plan or {}).get("frontend")
+    if not planned or planned["carried"]:
+        return None
+    if planned["digest"]:
+        return {"image": planned["digest"]}
+    return {"source": planned["source"]["key"]}

@@ -48,7 +48,10 @@ def _attention(document: Document) -> Lines:
             )
             yield "DESTROYS", f"{name} ({template}): {change['destructive']}; {then}"
     if document["image"]["scan"]["blocks"]:
-        yield "BLOCKED", f"the scan gate would not let this image pass: {_counts(document)}"
+        yield "BLOCKED", f"the scan gate would not let this image pass: {_counts(document['image'])}"
+    frontend = document.get("frontend")
+    if frontend and frontend["scan"]["blocks"]:
+        yield "BLOCKED", f"the scan gate would not let the frontend's image pass: {_counts(frontend)}"
     if document["window"]["forced"]:
         yield "FORCED", document["window"]["reason"]
 
@@ -149,7 +152,8 @@ def _cost(cost: dict[str, Any]) -> Lines:
 def _security(document: Document) -> Lines:
     image, source = document["image"], document["source"]
     yield "image", image["digest"] or f"to be built from {(source or {}).get('location')}"
-    yield "scan", image["scan"]["found"] if image["scan"]["blocks"] is None else _counts(document)
+    yield "scan", image["scan"]["found"] if image["scan"]["blocks"] is None else _counts(image)
+    yield from _frontend(document.get("frontend"))
     findings = image["scan"]["findings"]
     for finding in findings[:_MOST_NAMED]:
         fix = f"fixed in {finding['fixed']}" if finding["fixed"] else "no fix known"
@@ -166,6 +170,17 @@ def _security(document: Document) -> Lines:
         yield "" if number else "templates", f"{name:<12} {digest}"
 
 
+def _frontend(frontend: Document | None) -> Lines:
+    """An environment may have none."""
+    if frontend is None:
+        return
+    scan = frontend["scan"]
+    why = " (the one that is live comes along)" if frontend["carried"] else ""
+    built = f"to be built from {(frontend['source'] or {}).get('location')}"
+    yield "frontend", f"{frontend['digest'] or built}{why}"
+    yield "scan", scan["found"] if scan["blocks"] is None else _counts(frontend)
+
+
 def _touched(label: str, changes: list[dict[str, Any]]) -> Lines:
     """Few are named, many are counted."""
     if len(changes) > _MOST_NAMED:
@@ -177,8 +192,8 @@ def _touched(label: str, changes: list[dict[str, Any]]) -> Lines:
         yield "", _named(change)
 
 
-def _counts(document: Document) -> str:
-    scan = document["image"]["scan"]
+def _counts(image: Document) -> str:
+    scan = image["scan"]
     counts = ", ".join(f"{count} {severity.lower()}" for severity, count in scan["counts"].items())
     if scan["verdict"] == "Inconclusive":
         return f"Inconclusive: {scan['found']}"

@@ -16,6 +16,8 @@ TemplateName = Literal["network", "data", "service", "monitoring"]
 TEMPLATES: tuple[TemplateName, ...] = get_args(TemplateName)
 AlarmKind = Literal["errors", "latency", "cpu", "memory", "health"]
 ALARM_KINDS: tuple[AlarmKind, ...] = get_args(AlarmKind)
+#: The frontend's, of which the balancer alone tells.
+FRONTEND_ALARM_KINDS: tuple[AlarmKind, ...] = ("errors", "health")
 FastAlarmKind = Literal["fast-errors", "fast-latency", "fast-silence"]
 FAST_ALARM_KINDS: tuple[FastAlarmKind, ...] = get_args(FastAlarmKind)
 CONTROL_FUNCTIONS = (
@@ -96,7 +98,10 @@ class Names:
 
     @property
     def repository_uri(self) -> str:
-        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository}"
+        return self.repository_uri_of("backend")
+
+    def repository_uri_of(self, service: ServiceName) -> str:
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository_of(service)}"
 
     @property
     def bus(self) -> str:
@@ -143,9 +148,8 @@ class Names:
     def release_document(self) -> str:
         return self.document("backend")
 
-    @property
-    def release_document_arn(self) -> str:
-        return self.arn("ssm", f"document/{self.release_document}")
+    def document_arn(self, service: ServiceName) -> str:
+        return self.arn("ssm", f"document/{self.document(service)}")
 
     def document(self, service: ServiceName) -> str:
         """The SSM document that brings a release of the service to an instance."""
@@ -186,8 +190,8 @@ class Names:
         # A target group's name has 32 characters, and an environment's may have 15 of them.
         return self.named(colour if service == "backend" else f"ui-{colour}")
 
-    def alarm(self, colour: Colour, kind: AlarmKind | FastAlarmKind) -> str:
-        return self.named(f"backend-{colour}-{kind}")
+    def alarm(self, colour: Colour, kind: AlarmKind | FastAlarmKind, service: ServiceName = "backend") -> str:
+        return self.named(f"{service}-{colour}-{kind}")
 
     def secret(self, name: str) -> str:
         return f"{self.prefix}/{name}"

@@ -110,10 +110,9 @@ class TaskTokens(Protocol):
 
 
 class LoadBalancer(Protocol):
-    """Listeners and target groups."""
+    """Listeners and target groups. Where a listener is asked for, it may also be a rule of one."""
 
-    def weights(self, listener: str, targets: Targets) -> Weights:
-        """`listener` may also be a rule of one."""
+    def weights(self, listener: str, targets: Targets) -> Weights: ...
 
     def set_weights(self, listener: str, targets: Targets, weights: Weights) -> None:
         """One change of the listener; stickiness of target groups goes off, for it would override weights."""

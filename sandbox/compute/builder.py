@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.compute import dockerfile
+from sandbox.compute import dockerfile, node
 from sandbox.compute.context import Context, fingerprint, select
 from sandbox.compute.dockerfile import Instruction, Stage
 from sandbox.compute.errors import DockerError, UnsupportedError
@@ -102,14 +102,8 @@ class Builder:
                 variables=dict(_environment(parent.config)),
                 root=None,
             )
-        elif BASE_IMAGE.match(stage.base):
-            build = Build(digest_of(f"python:3.11-slim {python_version()}".encode()))
-            build.config = {"Env": [f"PATH={BASE_PATH}", "LANG=C.UTF-8"], "Cmd": ["python3"]}
-            build.variables = dict(_environment(build.config))
         else:
-            raise UnsupportedError(
-                f"pull access denied for {stage.base}: this stand-in has one base image, python:3.11-slim"
-            )
+            build = _base(stage.base)
         total = len(stage.instructions) + 1
         self._log(f"[{stage.name} 1/{total}] FROM {stage.base}")
         for number, instruction in enumerate(stage.instructions, 2):
@@ -230,6 +224,24 @@ class Builder:
             ],
         }
         return self._store.put(canonical(manifest))
+
+
+def _base(name: str) -> Build:
+    """An empty image of one of the two base images that there are. Raises UnsupportedError for another."""
+    if BASE_IMAGE.match(name):
+        build = Build(digest_of(f"python:3.11-slim {python_version()}".encode()))
+        build.config = {"Env": [f"PATH={BASE_PATH}", "LANG=C.UTF-8"], "Cmd": ["python3"]}
+    elif node.BASE_IMAGE.match(name):
+        found = node.version()
+        build = Build(digest_of(f"node:18-alpine {found}".encode()))
+        build.config = {"Env": [f"PATH={BASE_PATH}", f"{node.MARKER}={found}"], "Cmd": ["node"]}
+    else:
+        raise UnsupportedError(
+            f"pull access denied for {name}: this stand-in has two base images, "
+            "python:3.11-slim and node:18-alpine"
+        )
+    build.variables = dict(_environment(build.config))
+    return build
 
 
 def _needed(found: list[Stage], wanted: Stage) -> list[Stage]:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sandbox.compute import process_tree
+from sandbox.compute import node, process_tree
 from sandbox.compute.errors import DockerError
 from sandbox.compute.store import base_python, site_packages
 
@@ -152,7 +152,7 @@ class Container:
 
     def environment(self) -> dict[str, str]:
         image = dict(self.spec.image_environment)
-        python = base_python(self._images) / "bin"
+        base = node.programs(self._images) if node.MARKER in image else base_python(self._images) / "bin"
         entries = [
             Path(self.spec.rootfs, entry.strip("/")) for entry in image.pop("PATH", "").split(":") if entry
         ]
@@ -167,7 +167,7 @@ class Container:
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),
             **own,
-            "PATH": ":".join([*found, str(python), str(toolbox(self._images))]),
+            "PATH": ":".join([*found, str(base), str(toolbox(self._images))]),
             "PYTHONPATH": ":".join([*(self.path(p) for p in modules.split(":") if p), packages]),
         }
 

@@ -1,9 +1,9 @@
-"""RUN without root: the few commands of a Python image's Dockerfile, carried out on the image's root.
+"""RUN without root: the few commands of a Python or Node image's Dockerfile, carried out on the image's root.
 
 There is no chroot and no container, so a command is not handed to a shell: it is understood or refused.
-`pip install`, `python -m compileall`, `mkdir`, `rm`, `chmod` change the image; `useradd`, `groupadd`,
-`adduser`, `addgroup` and `chown` are recorded in the image's history only, since every file here belongs
-to whoever runs the sandbox.
+`pip install`, `python -m compileall`, `npm ci`, `npm run`, `mkdir`, `rm`, `chmod` change the image;
+`useradd`, `groupadd`, `adduser`, `addgroup` and `chown` are recorded in the image's history only, since every
+file here belongs to whoever runs the sandbox.
 """
 
 import base64
@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.compute import node
 from sandbox.compute.dockerfile import Instruction, expand
 from sandbox.compute.errors import DockerError, UnsupportedError
 from sandbox.compute.layers import own
@@ -26,8 +27,10 @@ from sandbox.compute.store import IMAGE_PYTHON, base_python, interpreter, site_p
 
 RECORDED = frozenset({"useradd", "groupadd", "adduser", "addgroup", "chown"})
 PYTHONS = frozenset({"python", "python3", "python3.11"})
-# pip's own settings and a proxy's reach the build from the machine, as a build host's would.
-MACHINE_SETTINGS = re.compile(r"^(UV_|PIP_|SSL_CERT_FILE$|(https?|no|all)_proxy$)", re.IGNORECASE)
+# pip's and npm's own settings and a proxy's reach the build from the machine, as a build host's would.
+MACHINE_SETTINGS = re.compile(
+    r"^(UV_|PIP_|npm_config_|NODE_EXTRA_CA_CERTS$|SSL_CERT_FILE$|(https?|no|all)_proxy$)", re.IGNORECASE
+)
 _PIP_SWITCHES = frozenset(
     [
         "--no-cache-dir",
@@ -110,6 +113,8 @@ class RunStep:
         elif name in PYTHONS and rest[:2] == ["-m", "compileall"]:
             targets = [word for word in rest[2:] if not word.startswith("-")]
             self._compile([self.path(target) for target in targets])
+        elif name == "npm":
+            node.npm(rest, self.path("."), _machine_settings(), self._log)
         elif name == "mkdir":
             self._mkdir(rest)
         elif name == "rm":
@@ -194,8 +199,11 @@ class RunStep:
         python = str(base_python(self._machine.images) / "bin" / "python3.11")
         destination = ["--target" if flat else "--prefix", str(where)]
         home = pwd.getpwuid(os.getuid()).pw_dir  # uv's and pip's own configuration and cache live there
-        environment = {k: v for k, v in os.environ.items() if MACHINE_SETTINGS.match(k)}
-        environment |= {"HOME": home, "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
+        environment = {
+            **_machine_settings(),
+            "HOME": home,
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        }
         if self._machine.uv:
             command = [
                 self._machine.uv,
@@ -242,6 +250,10 @@ class RunStep:
         subprocess.run(
             [*command, "-s", str(self._root), "-p", "/", *existing], check=False, capture_output=True
         )
+
+
+def _machine_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if MACHINE_SETTINGS.match(name)}
 
 
 def fix_scripts(folder: Path, site: Path) -> None:

@@ -21,14 +21,18 @@ from cli.follow import SECTIONS, follow
 from cli.session import Environment, aws_errors_explained
 from cli.source import upload
 from sandbox import identities, installation, processes
-from sandbox.demo.measurements import rollback_figures, swap_figures
+from sandbox.demo.measurements import page_figures, rollback_figures, swap_figures
 from sandbox.demo.narrator import Narrator, summary
 from sandbox.demo.users import Users
 from sandbox.settings import SandboxSettings, SettingsError, default_root
 
 RATE, USERS, PATH = 500, 200, "/api/health"  # requests a second, keep-alive connections, what they ask for
+VISITORS, VISITORS_RATE, PAGE = 20, 50, "/config.json"  # of the frontend, under its own name
 MINUTE_SECONDS = 1.0  # alarms count a second as a minute here, so that 5 bad minutes pass in 5 s
 _ROLLBACK_SECONDS = 90.0  # how long the bad release may wait for its alarm before the demo calls it a failure
+
+
+COUNTED = {"requests": "answers", "failed": "failed"}
 
 
 class DemoError(Exception):
@@ -49,6 +53,7 @@ class Demo:
         self._root, self._console = root, console
         self._settings = SandboxSettings(root)
         self._users = Users(self._settings, RATE, USERS)
+        self._visitors = Users(self._settings, VISITORS_RATE, VISITORS, name="visitors")
         self._tell = Narrator(console, self._users.report)
         self._figures: dict[str, Any] = {}
 
@@ -62,6 +67,7 @@ class Demo:
             self._second(environment)
             self._third(environment)
         self._users.stop()
+        self._visitors.stop()
         self._figures["timings"] = self._tell.timings
         self._figures["seconds"] = round(time.monotonic() - started, 1)
         return self._figures
@@ -91,7 +97,13 @@ class Demo:
         self, environment: Environment, version: str, settings: dict[str, str] | None = None
     ) -> tuple[Ended, dict[str, Any]]:
         source = upload(environment, Path(environment.configuration.backend.source))
-        request = Request(environment.name, version, "deploy", source=source, settings=settings)
+        # Where none is given, the frontend that is live comes along by its digest.
+        frontend = None
+        if version == "v1":
+            frontend = {"source": upload(environment, Path(environment.configuration.frontend.source))}
+        request = Request(
+            environment.name, version, "deploy", source=source, settings=settings, frontend=frontend
+        )
         self._tell.say(f"[dim]input: {json.dumps(request.document())}[/]")
         execution = start(environment, request)
         with self._tell.traffic() as doing:
@@ -116,28 +128,36 @@ class Demo:
         balancers = environment.balancer.describe_load_balancers(Names=[f"cutover-{environment.name}"])
         host = balancers["LoadBalancers"][0]["DNSName"]
         self._users.start(host, backend.listener_port, backend.domain, PATH)
-        self._tell.say(f"{USERS} users now send {RATE} requests a second over TLS to {host}")
+        self._visitors.start(host, backend.listener_port, environment.configuration.frontend.domain, PAGE)
+        self._tell.say(
+            f"{USERS} users now send {RATE} requests a second over TLS to {host}, "
+            f"and {VISITORS} visitors of the frontend {VISITORS_RATE}"
+        )
 
     def _second(self, environment: Environment) -> None:
-        self._tell.heading("3. v2 takes over under load, and nobody notices")
-        before = self._users.report()
+        self._tell.heading("3. v2 of both services takes over under load, and nobody notices")
+        before, visited = self._users.report(), self._visitors.report()
         ended, record = self._deploy(environment, "v2")
         if ended.status != "SUCCEEDED":
             raise DemoError(f"v2: {ended.status} {ended.error}: {ended.cause}")
         figures = swap_figures("v2", record, before, self._users.report())
-        self._figures["v2"] = figures | {"seconds": record["seconds"]}
-        self._tell.say(f"{figures['requests']:,} requests, {figures['failed']} failed")
+        pages = swap_figures("v2", record, visited, self._visitors.report())
+        self._figures["v2"] = figures | {"seconds": record["seconds"]} | page_figures(pages)
+        self._tell.say(f"{figures['requests']:,} requests of the backend, {figures['failed']} failed")
+        self._tell.say(f"{pages['requests']:,} requests of the frontend, {pages['failed']} failed")
 
     def _third(self, environment: Environment) -> None:
         self._tell.heading("4. v3 passes every gate, then breaks on live traffic; its alarm takes it back")
-        before = self._users.report()
+        before, visited = self._users.report(), self._visitors.report()
         port = str(environment.configuration.backend.listener_port)
         faults = {"FAULT": "errors", "FAULT_RATE": "0.5", "FAULT_PORT": port}
         _, record = self._deploy(environment, "v3", faults)
         record = self._wait_for_rollback(environment, record)
         time.sleep(3)  # long enough for a late failure to show
         figures = rollback_figures("v3", record, before, self._users.report())
-        self._figures["v3"] = figures | {"seconds": record.get("seconds")}
+        seen = self._visitors.report()
+        pages = {name: seen[answers] - visited[answers] for name, answers in COUNTED.items()}
+        self._figures["v3"] = figures | {"seconds": record.get("seconds")} | page_figures(pages)
         self._tell.say(str(record.get("cause", "")))
 
     def _wait_for_rollback(self, environment: Environment, record: dict[str, Any]) -> dict[str, Any]:
@@ -153,6 +173,7 @@ class Demo:
     def close(self) -> int:
         """End everything. Returns how many processes were left after that, which ought to be none."""
         self._users.stop()
+        self._visitors.stop()
         subprocess.run(
             [sys.executable, "-m", "cli.main", "sandbox", "down"], capture_output=True, check=False
         )
@@ -174,6 +195,9 @@ def _failures(figures: dict[str, Any]) -> list[str]:
         "v1 deployed": figures["v1"]["status"] == "SUCCEEDED",
         "v2 deployed": figures["v2"]["status"] == "SUCCEEDED",
         "no request failed while v2 took over": figures["v2"]["failed"] == 0,
+        "the frontend moved with it, and no request of its failed": figures["v2"]["page_requests"] > 0
+        and figures["v2"]["page_failed"] == 0,
+        "the frontend went back with it, and no request of its failed": figures["v3"]["page_failed"] == 0,
         "v3 rolled back by an alarm": figures["v3"]["status"] == "ROLLED_BACK"
         and bool(figures["v3"]["trigger"]),
         "the last bad answer within 5 s of ALARM": figures["v3"]["alarm_to_last_bad_ms"] <= 5000,

@@ -39,6 +39,11 @@ def swap_figures(
     }
 
 
+def page_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the frontend's visitors saw, beside the figures of the backend's users."""
+    return {f"page_{name}": figures[name] for name in ("requests", "failed", "swap_ms") if name in figures}
+
+
 def rollback_figures(
     version: str, record: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, Any]:

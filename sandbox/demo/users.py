@@ -20,10 +20,11 @@ _START_SECONDS = 20.0
 class Users:
     """A process that plays `users` users with `rate` requests a second between them."""
 
-    def __init__(self, settings: SandboxSettings, rate: int, users: int) -> None:
+    def __init__(self, settings: SandboxSettings, rate: int, users: int, name: str = "traffic") -> None:
         self._settings, self._rate, self._users = settings, rate, users
         self._process: Any = None
-        self._path = settings.run / "traffic.json"
+        self._name = name
+        self._path = settings.run / f"{name}.json"
 
     def start(self, host: str, port: int, server_name: str, path: str) -> None:
         """Start the load, and return when the first answers have come.
@@ -32,13 +33,13 @@ class Users:
             RuntimeError: no answer came; the log says why.
         """
         self._path.unlink(missing_ok=True)
-        log = self._settings.logs / "traffic.log"
+        log = self._settings.logs / f"{self._name}.log"
         command: list[str | Path] = [sys.executable, "-m", "sandbox.demo.traffic"]
         command += ["--host", host, "--port", str(port), "--server-name", server_name, "--path", path]
         command += ["--rate", str(self._rate), "--users", str(self._users), "--report", self._path]
         self._process = processes.spawn(
             command,
-            name="traffic",
+            name=self._name,
             log=log,
             env={
                 **os.environ,

@@ -1,9 +1,10 @@
-"""ECR's image scanning: looks into the layers for Python packages, and compares them with an advisory list.
+"""ECR's image scanning: looks into the layers for packages, and compares them with an advisory list.
 
 The shapes are those of basic scanning, on push or when asked:
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-scanning-basic.html . What is looked for differs:
 AWS's basic scanning knows the operating system's packages, and its enhanced scanning those of languages, too;
-here it is the `*.dist-info/METADATA` of installed Python packages against sandbox/advisories.json. That list
+here it is the `*.dist-info/METADATA` of installed Python packages, and the `package.json` of npm's packages
+and of what was bundled from them (its pinned dependencies), against sandbox/advisories.json. That list
 belongs to the sandbox; an image that passes here has not been shown to be safe.
 """
 
@@ -13,11 +14,12 @@ import gzip
 import io
 import json
 import logging
+import re
 import tarfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.parser import HeaderParser
@@ -34,7 +36,8 @@ from sandbox.emulator.context import Context, replace, seam
 log = logging.getLogger("sandbox.image_scans")
 ADVISORIES = Path(__file__).resolve().parents[1] / "advisories.json"
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
-METADATA = "METADATA"
+METADATA, NPM = "METADATA", "package.json"
+PINNED = re.compile(r"\d+\.\d+\.\d+[\w.+-]*")
 # A basic scan may be had once in 24 hours for each image, the one on push included.
 AGAIN_SECONDS = 24 * 3600
 PAGE = 100
@@ -71,29 +74,65 @@ def advisories() -> tuple[tuple[Advisory, ...], float]:
 
 
 def packages(layers: Iterable[bytes]) -> dict[str, str]:
-    """Name → version of the Python packages that are installed once all layers (gzipped tars) are applied.
+    """Name → version of the packages that are there once all layers (gzipped tars) are applied; npm's are
+    called npm:NAME.
 
     Raises ValueError for a layer that is none.
     """
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, Mapping[str, str]] = {}
     for blob in layers:
         try:
             with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as layer:
                 members = layer.getmembers()
                 _remove(found, [member.name for member in members])
                 for member in members:
-                    path = PurePosixPath(member.name)
-                    if member.isfile() and path.name == METADATA and path.parent.suffix == ".dist-info":
+                    reader = _reader(PurePosixPath(member.name)) if member.isfile() else None
+                    if reader is not None:
                         content = layer.extractfile(member)
-                        text = content.read().decode(errors="replace") if content else ""
-                        headers = HeaderParser().parsestr(text, headersonly=True)
-                        found[str(path)] = headers.get("Name", ""), headers.get("Version", "")
+                        found[member.name] = reader(
+                            content.read().decode(errors="replace") if content else ""
+                        )
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ValueError(f"a layer can't be read: {error}") from error
-    return {canonicalize_name(name): version for name, version in found.values() if name}
+    return {name: version for each in found.values() for name, version in each.items()}
 
 
-def _remove(found: dict[str, tuple[str, str]], names: Sequence[str]) -> None:
+def _reader(path: PurePosixPath) -> Callable[[str], Mapping[str, str]] | None:
+    """What reads the packages out of a file of this name."""
+    if path.name == METADATA and path.parent.suffix == ".dist-info":
+        return _python
+    if path.name == NPM:
+        return _npm
+    return None
+
+
+def _python(text: str) -> Mapping[str, str]:
+    headers = HeaderParser().parsestr(text, headersonly=True)
+    name = headers.get("Name", "")
+    return {canonicalize_name(name): headers.get("Version", "")} if name else {}
+
+
+def _npm(text: str) -> Mapping[str, str]:
+    """The package itself, and what it pins: a bundle holds those, and nothing else of them is left.
+
+    https://docs.npmjs.com/cli/v10/configuring-npm/package-json
+    """
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    pinned = {
+        name: version
+        for name, version in (document.get("dependencies") or {}).items()
+        if isinstance(version, str) and PINNED.fullmatch(version)
+    }
+    own = {str(document["name"]): str(document["version"])} if document.keys() >= {"name", "version"} else {}
+    return {f"npm:{name}": version for name, version in {**pinned, **own}.items()}
+
+
+def _remove(found: dict[str, Mapping[str, str]], names: Sequence[str]) -> None:
     """What a layer's whiteouts take away from the layers below it.
 
     https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts
@@ -206,7 +245,9 @@ def _outcome(layers: Sequence[bytes]) -> Data:
         log.warning("an image could not be scanned", exc_info=True)
         return {"status": "FAILED", "description": f"the scan broke: {error}"}
     if not installed:  # nothing that this scanner knows to look into is no clean bill
-        reason = "UnsupportedImageError: the sandbox looks into Python packages, and the image has none"
+        reason = (
+            "UnsupportedImageError: the sandbox looks into packages of Python and npm, of which it has none"
+        )
         return {"status": "FAILED", "description": reason}
     return {
         "status": "COMPLETE",

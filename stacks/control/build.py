@@ -12,7 +12,7 @@ from constructs import Construct
 from stacks.constructs.bucket import Bucket, private_bucket
 from stacks.constructs.function import log_group
 from stacks.constructs.policy import Statement, acknowledge, role
-from stacks.naming import Names
+from stacks.naming import SERVICES, Names
 
 BUILDSPEC = Path(__file__).with_name("buildspec.yml")
 IMAGES_KEPT = 50
@@ -51,12 +51,18 @@ def _expiring(folder: str, days: int) -> s3.CfnBucket.RuleProperty:
     )
 
 
-def repository(scope: Construct, names: Names, *, keep: bool) -> ecr.CfnRepository:
-    """The repository cutover-ENV-backend: a tag is written once, every image is scanned."""
+def repositories(scope: Construct, names: Names, *, keep: bool) -> None:
+    """The repositories cutover-ENV-{backend,frontend}."""
+    _repository(scope, "Repository", names.repository_of("backend"), keep=keep)
+    _repository(scope, "FrontendRepository", names.repository_of("frontend"), keep=keep)
+
+
+def _repository(scope: Construct, id: str, name: str, *, keep: bool) -> ecr.CfnRepository:
+    """A tag is written once, every image is scanned."""
     made = ecr.CfnRepository(
         scope,
-        "Repository",
-        repository_name=names.repository,
+        id,
+        repository_name=name,
         image_tag_mutability="IMMUTABLE",
         image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
         encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(encryption_type="AES256"),
@@ -118,7 +124,7 @@ def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
                     "ecr:PutImage",
                     "ecr:UploadLayerPart",
                 ],
-                [names.arn("ecr", f"repository/{names.repository}")],
+                [names.arn("ecr", f"repository/{names.repository_of(service)}") for service in SERVICES],
             ),
         ],
     )
@@ -128,7 +134,8 @@ def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
         name=names.named("build"),
         description="Builds the production image of a source and pushes it",
         service_role=its_role.attr_arn,
-        # Each build names its own source; the project's only fixes the kind and the buildspec.
+        # Each build names its own source, and the frontend's its own repository; the project's source only
+        # fixes the kind and the buildspec.
         source=codebuild.CfnProject.SourceProperty(
             type="S3",
             location=f"{names.artifacts_bucket}/sources/source.zip",

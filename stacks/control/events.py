@@ -11,7 +11,7 @@ from constructs import Construct
 from config.model import Nightly, Window
 from stacks.constructs.function import Function
 from stacks.constructs.policy import Statement, acknowledge, role
-from stacks.naming import COLOURS, Names
+from stacks.naming import COLOURS, SERVICES, Names
 
 #: An alarm's event that is older than this would move traffic for a reason that has passed.
 EVENT_SECONDS = 900
@@ -43,7 +43,7 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
             "source": ["aws.cloudwatch"],
             "detail-type": ["CloudWatch Alarm State Change"],
             "detail": {
-                "alarmName": [{"prefix": names.named("backend-")}],
+                "alarmName": [{"prefix": names.named(f"{service}-")} for service in SERVICES],
                 "state": {"value": ["ALARM"]},
             },
         },
@@ -149,7 +149,11 @@ def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnR
         event_pattern={
             "source": ["aws.autoscaling"],
             "detail-type": ["EC2 Instance Launch Successful"],
-            "detail": {"AutoScalingGroupName": [names.group(colour) for colour in COLOURS]},
+            "detail": {
+                "AutoScalingGroupName": [
+                    names.group(colour, service) for service in SERVICES for colour in COLOURS
+                ]
+            },
         },
         targets=[
             events.CfnRule.TargetProperty(

@@ -8,9 +8,15 @@ from stacks.constructs.function import Code, Function, FunctionSpec, make_functi
 from stacks.constructs.policy import Statement
 from stacks.control.events import dead_letters
 from stacks.control.templates import Published
-from stacks.naming import TEMPLATES, Names
+from stacks.naming import SERVICES, TEMPLATES, Names
 
-_HEALTH = Statement(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTargetHealth"])
+_HEALTH = Statement(
+    [
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetHealth",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def _events(names: Names) -> Statement:
 
 def _send_command(names: Names) -> list[Statement]:
     return [
-        Statement(["ssm:SendCommand"], [names.release_document_arn]),
+        Statement(["ssm:SendCommand"], [names.document_arn(service) for service in SERVICES]),
         # Only on this environment's instances: Auto Scaling passes the group's tag on to them.
         Statement(
             ["ssm:SendCommand"],
@@ -70,8 +76,11 @@ def _send_command(names: Names) -> list[Statement]:
     ]
 
 
-def _move_traffic(names: Names) -> Statement:
-    return Statement(["elasticloadbalancing:ModifyListener"], [names.listeners_arn])
+def _move_traffic(names: Names) -> list[Statement]:
+    return [
+        Statement(["elasticloadbalancing:ModifyListener"], [names.listeners_arn]),
+        Statement(["elasticloadbalancing:ModifyRule"], [names.rules_arn]),
+    ]
 
 
 def _stacks(names: Names, *actions: str) -> Statement:
@@ -83,7 +92,18 @@ def _stacks(names: Names, *actions: str) -> Statement:
 
 def _images(names: Names, *more: str) -> Statement:
     actions = [f"ecr:{action}" for action in ("DescribeImages", *more)]
-    return Statement(actions, [names.arn("ecr", f"repository/{names.repository}")])
+    return Statement(
+        actions, [names.arn("ecr", f"repository/{names.repository_of(service)}") for service in SERVICES]
+    )
+
+
+def _repositories(names: Names) -> dict[str, str]:
+    return {
+        "REPOSITORY": names.repository,
+        "REPOSITORY_URI": names.repository_uri,
+        "FRONTEND_REPOSITORY": names.repository_of("frontend"),
+        "FRONTEND_REPOSITORY_URI": names.repository_uri_of("frontend"),
+    }
 
 
 def _journal(names: Names) -> FunctionSpec:
@@ -218,6 +238,7 @@ def _plan(names: Names, code: Code, provisioning: Provisioning) -> FunctionSpec:
         environment={
             "TEMPLATES": provisioning.templates.told,
             "REPOSITORY": names.repository,
+            "FRONTEND_REPOSITORY": names.repository_of("frontend"),
             "ARTIFACTS_BUCKET": names.artifacts_bucket,
             "DATABASE_FUNCTION": names.named("database"),
             "CODE_KEY": code.key,
@@ -243,9 +264,9 @@ def _release(names: Names) -> FunctionSpec:
             Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
         ],
         environment={
-            "REPOSITORY": names.repository,
-            "REPOSITORY_URI": names.repository_uri,
             "RELEASE_DOCUMENT": names.release_document,
+            "FRONTEND_RELEASE_DOCUMENT": names.document("frontend"),
+            **_repositories(names),
         },
     )
 
@@ -294,7 +315,7 @@ def _swap(names: Names) -> FunctionSpec:
         purpose="Moves the traffic to the other colour",
         timeout_seconds=30,
         memory_mb=512,
-        statements=[_writes(names), _HEALTH, _move_traffic(names), _events(names)],
+        statements=[_writes(names), _HEALTH, *_move_traffic(names), _events(names)],
     )
 
 
@@ -310,7 +331,7 @@ def _rollback(names: Names) -> FunctionSpec:
         statements=[
             _writes(names, "DeleteItem"),
             _HEALTH,
-            _move_traffic(names),
+            *_move_traffic(names),
             Statement(
                 ["states:DescribeExecution", "states:StopExecution"],
                 [names.executions_arn, names.rollback_executions_arn],
@@ -329,11 +350,11 @@ def _rollback(names: Names) -> FunctionSpec:
         ],
         environment={
             "RELEASE_DOCUMENT": names.release_document,
+            "FRONTEND_RELEASE_DOCUMENT": names.document("frontend"),
             "CONTRACTION_GROUP": names.contractions,
             "STATE_MACHINE_ARN": names.state_machine_arn,
             "PROBE_FUNCTION": names.named("probe"),
-            "REPOSITORY": names.repository,
-            "REPOSITORY_URI": names.repository_uri,
+            **_repositories(names),
         },
         layer=False,
         traced=False,

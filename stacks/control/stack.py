@@ -10,7 +10,7 @@ from stacks.constructs.code import ROOT, code_asset, layer
 from stacks.constructs.function import Code, Function
 from stacks.constructs.policy import Statement
 from stacks.constructs.state_machine import state_machine
-from stacks.control.build import artifacts_bucket, build_project, repository
+from stacks.control.build import artifacts_bucket, build_project, repositories
 from stacks.control.contraction import contraction
 from stacks.control.dashboard import control_dashboard
 from stacks.control.events import alarm_rule, bus, launch_rule, nightly
@@ -52,7 +52,7 @@ class ControlStack(cdk.Stack):
         journal(self, names, keep=keep)
         configuration_parameter(self, names, configuration)
         artifacts_bucket(self, names, keep=keep)
-        repository(self, names, keep=keep)
+        repositories(self, names, keep=keep)
         build_project(self, names)
         bus(self, names)
 
@@ -117,6 +117,8 @@ def _substitutions(names: Names, functions: dict[str, Function]) -> dict[str, st
         **{f"{name.capitalize()}Function": function.arn for name, function in functions.items()},
         **{f"{name.capitalize()}Function": names.function_arn(name) for name in ENVIRONMENT_FUNCTIONS},
         "BuildProject": names.named("build"),
+        "FrontendRepository": names.repository_of("frontend"),
+        "FrontendRepositoryUri": names.repository_uri_of("frontend"),
     }
 
 

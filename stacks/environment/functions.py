@@ -62,7 +62,12 @@ def service_functions(
                     [stack.given("SmokeSecretArn"), stack.given("JwtSecretArn")],
                 )
             ],
-            environment={"SMOKE_SECRET": names.secret("smoke"), "JWT_SECRET": names.secret("jwt"), **aim},
+            environment={
+                "SMOKE_SECRET": names.secret("smoke"),
+                "JWT_SECRET": names.secret("jwt"),
+                "FRONTEND_DOMAIN": configuration.frontend.domain,
+                **aim,
+            },
         ),
         FunctionSpec(
             name="load",

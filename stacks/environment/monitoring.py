@@ -16,7 +16,16 @@ from config.model import Configuration
 from stacks.constructs.policy import acknowledge
 from stacks.environment.fast_alarms import fast_rules
 from stacks.environment.stack import EnvironmentStack, Given
-from stacks.naming import ALARM_KINDS, COLOURS, FAST_ALARM_KINDS, AlarmKind, Colour, Names
+from stacks.naming import (
+    ALARM_KINDS,
+    COLOURS,
+    FAST_ALARM_KINDS,
+    FRONTEND_ALARM_KINDS,
+    AlarmKind,
+    Colour,
+    Names,
+    ServiceName,
+)
 
 PERIOD_SECONDS = 60
 Dimensions = dict[str, str]
@@ -52,6 +61,7 @@ def monitoring(stack: EnvironmentStack, names: Names, configuration: Configurati
                 **rules[kind].properties,
             )
             acknowledge(alarm, "AwsSolutions-CW1", "An EventBridge rule on its state changes acts on it")
+        _frontend_alarms(here, names, configuration, colour, given)
         for fast, (meaning, properties) in fast_rules(configuration.alarms, names, colour).items():
             alarm = cloudwatch.CfnAlarm(
                 here,
@@ -68,6 +78,29 @@ def monitoring(stack: EnvironmentStack, names: Names, configuration: Configurati
         dashboard_name=names.prefix,
         dashboard_body=cdk.Stack.of(here).to_json_string({"widgets": _widgets(names, configuration, given)}),
     )
+
+
+def _frontend_alarms(
+    scope: Construct, names: Names, configuration: Configuration, colour: Colour, given: Given
+) -> None:
+    """What the balancer tells of the frontend. No target is no breach: there may be no frontend."""
+    targets = {
+        "TargetGroup": given(f"Frontend{colour.capitalize()}TargetGroupFullName"),
+        "LoadBalancer": given("LoadBalancerFullName"),
+    }
+    rules = _rules(configuration, targets, {})
+    for kind in FRONTEND_ALARM_KINDS:
+        alarm = cloudwatch.CfnAlarm(
+            scope,
+            f"Frontend{colour.capitalize()}{kind.capitalize()}",
+            alarm_name=names.alarm(colour, kind, "frontend"),
+            alarm_description=_description(
+                scope, names, rules[kind].meaning, colour, given, service="frontend"
+            ),
+            actions_enabled=True,
+            **{**rules[kind].properties, "treat_missing_data": "notBreaching"},
+        )
+        acknowledge(alarm, "AwsSolutions-CW1", "An EventBridge rule on its state changes acts on it")
 
 
 def _rules(configuration: Configuration, targets: Dimensions, group: Dimensions) -> dict[AlarmKind, Rule]:
@@ -175,18 +208,38 @@ def _error_rate(targets: Dimensions) -> list[cloudwatch.CfnAlarm.MetricDataQuery
     ]
 
 
-def _description(scope: Construct, names: Names, meaning: str, colour: Colour, given: Given) -> str:
-    """JSON of at most 1024 characters (CloudWatch's limit) once the ARNs are in."""
+def _description(
+    scope: Construct,
+    names: Names,
+    meaning: str,
+    colour: Colour,
+    given: Given,
+    *,
+    service: ServiceName = "backend",
+) -> str:
+    """JSON of at most 1024 characters (CloudWatch's limit) once the ARNs are in. The frontend's are told by
+    their last parts, for which there is room; cutover.domain.alarms puts them together."""
+
+    def last(rule: str) -> str:
+        # arn:…:listener-rule/app/NAME/BALANCER/LISTENER/RULE
+        return cdk.Fn.select(5, cdk.Fn.split("/", given(rule)))
+
     return cdk.Stack.of(scope).to_json_string(
         {
             "meaning": meaning,
             "environment": names.environment,
-            "service": "backend",
+            "service": service,
             "colour": colour,
             "listener": given("ListenerArn"),
             "test_listener": given("TestListenerArn"),
             "blue": given("BlueTargetGroupArn"),
             "green": given("GreenTargetGroupArn"),
+            "frontend": {
+                "rule": last("FrontendRuleArn"),
+                "test_rule": last("FrontendTestRuleArn"),
+                "blue": given("FrontendBlueTargetGroupFullName"),
+                "green": given("FrontendGreenTargetGroupFullName"),
+            },
         }
     )
 
@@ -247,9 +300,12 @@ def _widgets(names: Names, configuration: Configuration, given: Given) -> list[d
         "properties": {
             "title": "Alarms that roll a live release back",
             "alarms": [
-                arn(names.alarm(colour, kind))
+                arn(name)
                 for colour in COLOURS
-                for kind in (*ALARM_KINDS, *FAST_ALARM_KINDS)
+                for name in (
+                    *(names.alarm(colour, kind) for kind in (*ALARM_KINDS, *FAST_ALARM_KINDS)),
+                    *(names.alarm(colour, kind, "frontend") for kind in FRONTEND_ALARM_KINDS),
+                )
             ],
         },
     }

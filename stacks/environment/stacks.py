@@ -90,6 +90,8 @@ class ServiceStack(EnvironmentStack):
                 "FrontendTestRuleArn": front.frontend_test_rule.ref,
                 "FrontendBlueTargetGroupArn": pages["blue"].ref,
                 "FrontendGreenTargetGroupArn": pages["green"].ref,
+                "FrontendBlueTargetGroupFullName": pages["blue"].attr_target_group_full_name,
+                "FrontendGreenTargetGroupFullName": pages["green"].attr_target_group_full_name,
                 "FrontendDomain": frontend.domain,
                 "FrontendBlueGroup": names.group("blue", "frontend"),
                 "FrontendGreenGroup": names.group("green", "frontend"),

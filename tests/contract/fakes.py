@@ -26,6 +26,7 @@ from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.queries import NamedQuery
 from cutover.domain.records import LOCK, Item, Key
 from cutover.domain.seen import Sample
+from cutover.domain.services import Service
 from cutover.ports import (
     Alarm,
     Change,
@@ -61,10 +62,10 @@ OUTPUTS = {
     "FilesBucket": "files",
     "ContainersPerInstance": "3",
     "FirstPort": "8000",
-    "FrontendRuleArn": "frontend-rule",
-    "FrontendTestRuleArn": "frontend-test-rule",
-    "FrontendBlueTargetGroupArn": "frontend-blue-group",
-    "FrontendGreenTargetGroupArn": "frontend-green-group",
+    "FrontendRuleArn": "listener/frontend-rule",
+    "FrontendTestRuleArn": "test-listener/frontend-test-rule",
+    "FrontendBlueTargetGroupArn": "listener:frontend-blue-group",
+    "FrontendGreenTargetGroupArn": "listener:frontend-green-group",
     "FrontendDomain": "www.example.com",
     "FrontendBlueGroup": "frontend-blue",
     "FrontendGreenGroup": "frontend-green",
@@ -75,6 +76,14 @@ OUTPUTS = {
     "MonitoringDocument": "monitoring-document",
     "MonitoringDigest": "d1",
 }
+
+#: The frontend's.
+PAGES = Targets(
+    OUTPUTS["FrontendRuleArn"],
+    OUTPUTS["FrontendTestRuleArn"],
+    OUTPUTS["FrontendBlueTargetGroupArn"],
+    OUTPUTS["FrontendGreenTargetGroupArn"],
+)
 
 
 class FakeClock:
@@ -133,20 +142,27 @@ class FakeJournal:
 
 
 class FakeLoadBalancer:
-    """Two listeners with two target groups, and the rules of the frontend; `moves` are the changes in the order they were made."""
+    """Two listeners with two target groups, and the rules of the frontend with two; `moves` are the changes in
+    the order they were made."""
 
     def __init__(self, live: Weights = BLUE, test: Weights = GREEN) -> None:
         self.of = {TARGETS.listener_arn: live, TARGETS.test_listener_arn: test}
-        self.of |= {OUTPUTS["FrontendRuleArn"]: BLUE, OUTPUTS["FrontendTestRuleArn"]: GREEN}
-        self.targets: dict[str, list[Target]] = {TARGETS.blue: [], TARGETS.green: []}
+        self.of |= {PAGES.listener_arn: BLUE, PAGES.test_listener_arn: GREEN}
+        self.targets: dict[str, list[Target]] = {
+            targets.of(colour): [] for targets in (TARGETS, PAGES) for colour in Colour
+        }
         self.moves: list[tuple[str, Weights]] = []
         self.unreadable: set[str] = set()
         self.blocked: set[str] = set()
 
-    def populate(self, colour: Colour, healthy: int, sick: int = 0) -> None:
+    def populate(
+        self, colour: Colour, healthy: int, sick: int = 0, *, service: Service = Service.BACKEND
+    ) -> None:
         states = ["healthy"] * healthy + ["unhealthy"] * sick
-        self.targets[TARGETS.of(colour)] = [
-            Target(f"i-{colour}{n // 3}", 8000 + n % 3, state) for n, state in enumerate(states)
+        name = colour if service is Service.BACKEND else f"pages-{colour}"
+        of = TARGETS if service is Service.BACKEND else PAGES
+        self.targets[of.of(colour)] = [
+            Target(f"i-{name}{n // 3}", 8000 + n % 3, state) for n, state in enumerate(states)
         ]
 
     def weights(self, listener: str, targets: Targets) -> Weights:
@@ -386,11 +402,12 @@ class FakePlans:
 
 
 class FakeCommands:
-    """`unmanaged`: instances that have not reported yet."""
+    """`unmanaged`: instances that have not reported yet. `of` are the results by command, else `results`."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, tuple[str, ...], Mapping[str, str]]] = []
         self.results: list[Invocation] = []
+        self.of: dict[str, list[Invocation]] = {}
         self.unmanaged = False
         # The monitoring tier's rollouts, which go well unless `rolled_out` says otherwise.
         self.rollouts: list[tuple[tuple[str, ...], Mapping[str, str]]] = []
@@ -411,7 +428,7 @@ class FakeCommands:
         if command.startswith("rollout-"):
             instances, _ = self.rollouts[int(command.removeprefix("rollout-")) - 1]
             return [self.rolled_out.get(name, Invocation(name, "Success")) for name in instances]
-        return self.results
+        return self.of.get(command, self.results)
 
 
 class FakeEvents:
@@ -694,7 +711,10 @@ class FakeWorld(SimpleNamespace):
             contractions=FakeContractions(),
             events=FakeEvents(),
             clock=FakeClock(),
-            document="release-document",
+            documents={
+                Service.BACKEND: "release-document",
+                Service.FRONTEND: OUTPUTS["FrontendReleaseDocument"],
+            },
             measurements=FakeMeasurements(),
             visitor=FakeVisitor(),
         )

@@ -98,20 +98,28 @@ def alarm_event(
     colour: Colour = Colour.GREEN,
     environment: str = "sandbox",
     kind: str = "errors",
+    service: str = "backend",
     at: str = "2026-03-04T11:59:59.500+0000",
 ) -> dict[str, Any]:
     """As CloudWatch sends it to EventBridge."""
     note = {
         "meaning": "too many errors",
         "environment": environment,
-        "service": "backend",
+        "service": service,
         "colour": colour.value,
         "listener": TARGETS.listener_arn,
         "test_listener": TARGETS.test_listener_arn,
         "blue": TARGETS.blue,
         "green": TARGETS.green,
+        # As the template writes it: see cutover.domain.alarms.
+        "frontend": {
+            "rule": "frontend-rule",
+            "test_rule": "frontend-test-rule",
+            "blue": "frontend-blue-group",
+            "green": "frontend-green-group",
+        },
     }
-    name = f"cutover-{environment}-backend-{colour}-{kind}"
+    name = f"cutover-{environment}-{service}-{colour}-{kind}"
     return {
         "source": "aws.cloudwatch",
         "detail-type": "CloudWatch Alarm State Change",

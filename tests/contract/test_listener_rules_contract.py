@@ -162,6 +162,21 @@ def test_a_host_is_served_by_its_rules_groups_as_their_weights_say(front: Front)
     front.answers("Green")
 
 
+def test_a_rules_traffic_is_moved_and_blocked_as_a_listeners_is(front: Front) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyRule.html"""
+    balancer, rule = ElasticLoadBalancer(front.elb), front.outputs["Rule"]
+    front.answers("Blue")
+
+    balancer.set_weights(rule, front.targets, Weights(0, 100))
+    assert front.weights() == Weights(0, 100)
+    front.answers("Green")
+
+    balancer.block(rule)
+    front.aws.wait_for(lambda: front.ask(HOST)[0] == 503, what="503")
+    balancer.set_weights(rule, front.targets, Weights(100, 0))
+    front.answers("Blue")
+
+
 def test_another_host_gets_the_listeners_default_action(front: Front) -> None:
     front.answers("Blue")
     status, answer = front.ask("api.example.com")

@@ -38,6 +38,7 @@ class Product:
         self.settings = settings
         self.environment = Environment.named(installation.ENVIRONMENT)
         self.users = Users(settings, rate=100, users=20)
+        self.visitors = Users(settings, rate=50, users=10, name="visitors")
 
     def root(self, service: str) -> Any:
         """A client of the account's root: for arranging a scenario, never for driving the product."""
@@ -85,6 +86,14 @@ class Product:
         assert live is not None, "nothing is live"
         return live
 
+    def frontend_weights(self) -> dict[str, int]:
+        """Those of the frontend's rule."""
+        pages = self.live()["frontend"]
+        rules = self.environment.balancer.describe_rules(RuleArns=[pages["listener_arn"]])["Rules"]
+        groups = rules[0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
+        weights = {group["TargetGroupArn"]: group["Weight"] for group in groups}
+        return {colour: weights.get(pages[colour], 0) for colour in ("blue", "green")}
+
     def weights(self) -> dict[str, int]:
         """The weights of the live listener by colour, as the balancer's API tells them."""
         live = self.live()
@@ -99,10 +108,19 @@ class Product:
     def load(self) -> Users:
         """Users on the live listener, over TLS; the scenario stops them."""
         backend = self.environment.configuration.backend
-        balancers = self.environment.balancer.describe_load_balancers(Names=["cutover-sandbox"])
-        host = balancers["LoadBalancers"][0]["DNSName"]
-        self.users.start(host, backend.listener_port, backend.domain, "/api/health")
+        self.users.start(self._host(), backend.listener_port, backend.domain, "/api/health")
         return self.users
+
+    def visit(self) -> Users:
+        """Visitors of the frontend's page, under its own name; the scenario stops them."""
+        configuration = self.environment.configuration
+        port, name = configuration.backend.listener_port, configuration.frontend.domain
+        self.visitors.start(self._host(), port, name, "/config.json")
+        return self.visitors
+
+    def _host(self) -> str:
+        balancers = self.environment.balancer.describe_load_balancers(Names=["cutover-sandbox"])
+        return str(balancers["LoadBalancers"][0]["DNSName"])
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +147,7 @@ def product() -> Iterator[Product]:
             yield made
         finally:
             made.users.stop()
+            made.visitors.stop()
     finally:
         command = [sys.executable, "-m", "cli.main", "sandbox", "down"]
         subprocess.run(command, capture_output=True, check=False, cwd=REPOSITORY)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.source import upload
 from sandbox.demo.measurements import rollback_figures, swap_figures
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -81,7 +82,7 @@ def test_status_and_watch_tell_what_is_live_for_people_and_for_programs(product,
     assert document["live"]["version"] == "v1"
     assert document["lock"] is None
     alarms = json.loads(product.cutover("watch", "sandbox", "--json").stdout)["alarms"]
-    assert len(alarms) == 16
+    assert len(alarms) == 20
 
 
 def test_a_plan_touches_nothing_and_says_what_would_happen(product, v1):
@@ -97,7 +98,8 @@ def test_a_plan_touches_nothing_and_says_what_would_happen(product, v1):
 def test_v2_takes_over_under_load_and_no_request_fails(product, v1):
     users = product.load()
     before = users.report()
-    done = product.cutover("deploy", "sandbox", "--version", "v2", "--json")
+    pages = ("--frontend-source", "examples/frontend")
+    done = product.cutover("deploy", "sandbox", "--version", "v2", *pages, "--json")
     assert done.returncode == 0, done.stderr or done.stdout
     result = json.loads(done.stdout)
     record = product.record(result["execution_arn"])
@@ -107,6 +109,7 @@ def test_v2_takes_over_under_load_and_no_request_fails(product, v1):
     assert figures["failed"] == 0, figures
     assert product.live()["version"] == "v2"
     assert product.live()["previous_version"] == "v1"
+    assert product.frontend_weights() == product.weights()
 
 
 def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1):
@@ -147,10 +150,58 @@ def test_history_tells_the_rollbacks_clock(product, v1):
     assert metrics["Metrics"]
 
 
-def test_after_an_alarm_the_next_good_version_deploys_as_ever(product, v1):
+def broken_on_live_traffic(folder: Path, port: int) -> Path:
+    """A frontend that is whole on the test listener, and answers every other request with 500 on the live one."""
+    source = folder / "frontend"
+    shutil.copytree(README.parent / "examples" / "frontend", source)
+    answer = source / "server" / "answer.js"
+    sound = '  if (path === "/config.json") return json(headers, configuration);'
+    text = answer.read_text(encoding="utf-8")
+    assert sound in text
+    fault = f"""  if (path === "/config.json" && request.headers["x-forwarded-port"] === "{port}" && Math.random() < 0.5)
+    return {{ ...json(headers, configuration), status: 500 }};
+"""
+    answer.write_text(text.replace(sound, fault + sound), encoding="utf-8")
+    return source
+
+
+def test_a_bad_frontend_takes_both_services_back(product, v1, tmp_path):
+    live, before = product.live(), product.weights()
+    port = product.environment.configuration.backend.listener_port
+    pages = upload(product.environment, broken_on_live_traffic(tmp_path, port))
+    users, visitors = product.load(), product.visit()
+    execution_arn = product.start("v3-pages", frontend={"source": pages})
+    ended = product.end_of(execution_arn)
+    deadline = time.monotonic() + 30
+    while (record := product.record(execution_arn))["status"] == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2)
+    report = users.report()
+    users.stop()
+    visitors.stop()
+    assert (ended.status, record["status"]) == ("ABORTED", "ROLLED_BACK"), (ended.error, ended.cause)
+    assert "-frontend-" in record["rollback"]["by"]
+    assert record["rollback"]["services"] == ["backend", "frontend"]
+    assert report["failed"] == 0, "the backend's users noticed nothing"
+    assert product.live()["version"] == live["version"]
+    assert product.weights() == product.frontend_weights() == before
+
+
+def test_after_an_alarm_the_next_good_version_moves_both_and_no_request_fails(product, v1):
+    """Under load on both names. The frontend that is live comes along by its digest."""
+    image = product.live()["frontend"]["image"]
+    users, visitors = product.load(), product.visit()
     ended, _ = product.deploy("v4")
+    seen = {"users": users.report(), "visitors": visitors.report()}
+    users.stop()
+    visitors.stop()
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
     assert product.live()["version"] == "v4"
+    assert product.live()["frontend"]["image"] == image
+    assert product.frontend_weights() == product.weights()
+    for who, report in seen.items():
+        assert "v4" in report["versions"], f"{who} were never answered by v4"
+        assert (report["answers"] > 0, report["failed"]) == (True, 0), who
 
 
 def test_rollback_by_hand_returns_to_the_previous_version_once(product, v1):
@@ -159,6 +210,7 @@ def test_rollback_by_hand_returns_to_the_previous_version_once(product, v1):
     assert done.returncode == 0, done.stderr or done.stdout
     assert product.live()["version"] == before["previous_version"]
     assert product.weights()[before["previous_colour"]] > 0
+    assert product.frontend_weights() == product.weights()
     again = product.cutover("rollback", "sandbox", "--reason", "once more")
     assert again.returncode != 0
     assert "Traceback" not in again.stderr
@@ -180,6 +232,7 @@ def test_a_former_release_comes_back_by_its_image_within_its_four_budgets(produc
     ]
     assert product.live()["version"] == "v4"
     assert product.weights()[product.live()["colour"]] == 100
+    assert product.frontend_weights() == product.weights()
 
 
 def test_a_frozen_environment_refuses_deployments_until_it_is_unfrozen(product, v1):

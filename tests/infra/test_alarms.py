@@ -1,4 +1,4 @@
-"""The ten alarms of requirement D1."""
+"""The alarms of requirement D1, for each colour."""
 
 import json
 
@@ -33,11 +33,31 @@ def of_targets(synthesised, colour, found):
 def test_each_colour_has_the_five_of_d1_and_three_fast_ones(each):
     names = {p["AlarmName"] for p in each.environment.of("AWS::CloudWatch::Alarm").values()}
     fast = ("fast-errors", "fast-latency", "fast-silence")
-    assert names == {
-        f"cutover-{each.name}-backend-{colour}-{kind}"
-        for colour in ("blue", "green")
-        for kind in ("errors", "latency", "cpu", "memory", "health", *fast)
+    kinds = {
+        "backend": ("errors", "latency", "cpu", "memory", "health", *fast),
+        "frontend": ("errors", "health"),
     }
+    assert names == {
+        f"cutover-{each.name}-{service}-{colour}-{kind}"
+        for service, every in kinds.items()
+        for colour in ("blue", "green")
+        for kind in every
+    }
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_the_frontends_are_what_the_balancer_tells_of_it_and_none_of_it_is_no_breach(staging, colour):
+    """An environment may have no frontend."""
+    for kind, metric in (("errors", None), ("health", "UnHealthyHostCount")):
+        name = staging.names.alarm(colour, kind, "frontend")
+        found = staging.environment.named("AWS::CloudWatch::Alarm", "AlarmName", name)
+        assert (found.get("MetricName"), found["TreatMissingData"]) == (metric, "notBreaching")
+        metrics = found.get("Metrics") or [{"MetricStat": {"Metric": found}}]
+        for query in metrics:
+            if "MetricStat" in query:
+                where = dimensions(query["MetricStat"]["Metric"]["Dimensions"])
+                group = staging.environment.resources[where["TargetGroup"]["Fn::GetAtt"][0]]
+                assert group["Properties"]["Name"] == staging.names.target_group(colour, "frontend")
 
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
@@ -132,10 +152,11 @@ def test_a_description_tells_the_rollback_everything_and_fits(each):
             "test_listener",
             "blue",
             "green",
+            "frontend",
         }
         assert description["environment"] == each.name
-        assert description["service"] == "backend"
-        assert f"-{description['colour']}-" in properties["AlarmName"]
+        assert f"-{description['service']}-{description['colour']}-" in properties["AlarmName"]
+        assert set(description["frontend"]) == {"rule", "test_rule", "blue", "green"}
         assert len(description["meaning"]) < 120
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
         assert len(text) <= 1024
@@ -152,7 +173,7 @@ def test_the_dashboard_shows_every_alarm_and_both_colours(staging):
     text, _ = filled(staging.environment.one("AWS::CloudWatch::Dashboard")["DashboardBody"])
     body = json.loads(text)
     (alarms,) = (w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm")
-    assert len(alarms) == 16
+    assert len(alarms) == 20
     titles = [w["properties"]["title"] for w in body["widgets"]]
     for wanted in ("p95 latency, s", "Requests per minute", "5xx answers per minute"):
         assert wanted in titles
@@ -165,4 +186,14 @@ def filled(joined):
     """A joined text with each reference as an ARN of full length, and the references in order."""
     parts = joined["Fn::Join"][1]
     references = [part["Ref"] for part in parts if isinstance(part, dict) and "Ref" in part]
-    return "".join(part if isinstance(part, str) else ARN for part in parts), references
+    return "".join(part if isinstance(part, str) else of_full_length(part) for part in parts), references
+
+
+def of_full_length(reference):
+    if "Fn::Select" in reference:
+        number, split = reference["Fn::Select"]
+        assert (number, split["Fn::Split"][0]) == (5, "/"), "the last part of a rule's ARN"
+        return ARN.rpartition("/")[2]
+    if reference.get("Fn::GetAtt", ["", ""])[1] == "TargetGroupFullName":
+        return "targetgroup/cutover-production12345-ui-green/1234567890123456"
+    return ARN

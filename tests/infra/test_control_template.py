@@ -27,11 +27,20 @@ EVERYWHERE = {
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
 }
+REPOSITORIES = {"REPOSITORY", "REPOSITORY_URI", "FRONTEND_REPOSITORY", "FRONTEND_REPOSITORY_URI"}
 VARIABLES = {
     "journal": {"CONFIGURATION_PARAMETER"},
     "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN", "BUCKETS"},
-    "plan": {"TEMPLATES", "REPOSITORY", "ARTIFACTS_BUCKET", "DATABASE_FUNCTION", "CODE_KEY", "LAYER_ARN"},
-    "release": {"REPOSITORY", "REPOSITORY_URI", "RELEASE_DOCUMENT"},
+    "plan": {
+        "TEMPLATES",
+        "REPOSITORY",
+        "FRONTEND_REPOSITORY",
+        "ARTIFACTS_BUCKET",
+        "DATABASE_FUNCTION",
+        "CODE_KEY",
+        "LAYER_ARN",
+    },
+    "release": {"RELEASE_DOCUMENT", "FRONTEND_RELEASE_DOCUMENT", *REPOSITORIES},
     "observe": {"DASHBOARD", "BUCKETS"},
     "swap": set(),
     "drift": {"TEMPLATES"},
@@ -40,8 +49,8 @@ VARIABLES = {
         "CONTRACTION_GROUP",
         "STATE_MACHINE_ARN",
         "PROBE_FUNCTION",
-        "REPOSITORY",
-        "REPOSITORY_URI",
+        "FRONTEND_RELEASE_DOCUMENT",
+        *REPOSITORIES,
     },
     "approval": set(),
 }
@@ -67,6 +76,7 @@ IN_ENVIRONMENT = {
         "JWT_SECRET",
         "LOAD_BALANCER_DNS",
         "DOMAIN",
+        "FRONTEND_DOMAIN",
         "TEST_LISTENER_PORT",
         "LISTENER_PORT",
     },
@@ -144,6 +154,8 @@ def test_every_placeholder_of_the_definition_is_filled(each):
         elif name.startswith("Contraction"):
             target = each.control.type_of(value.get("Ref") or value["Fn::GetAtt"][0])
             assert target == CONTRACTION[name]
+        elif name.startswith("FrontendRepository"):
+            assert value.endswith(each.names.named("frontend"))
         elif name == "BuildProject":
             assert value == each.control.one("AWS::CodeBuild::Project")["Name"]
         else:
@@ -188,7 +200,9 @@ def test_an_alarm_of_this_environment_reaches_the_rollback(each):
         "source": ["aws.cloudwatch"],
         "detail-type": ["CloudWatch Alarm State Change"],
         "detail": {
-            "alarmName": [{"prefix": f"cutover-{each.name}-backend-"}],
+            "alarmName": [
+                {"prefix": f"cutover-{each.name}-{service}-"} for service in ("backend", "frontend")
+            ],
             "state": {"value": ["ALARM"]},
         },
     }
@@ -205,9 +219,9 @@ def test_an_alarm_of_this_environment_reaches_the_rollback(each):
 
 def test_every_alarm_of_the_environment_is_one_that_the_rule_catches(each):
     rule = each.control.named("AWS::Events::Rule", "Name", each.names.named("alarm"))
-    prefix = rule["EventPattern"]["detail"]["alarmName"][0]["prefix"]
+    prefixes = tuple(wanted["prefix"] for wanted in rule["EventPattern"]["detail"]["alarmName"])
     for alarm in each.environment.of("AWS::CloudWatch::Alarm").values():
-        assert alarm["AlarmName"].startswith(prefix)
+        assert alarm["AlarmName"].startswith(prefixes)
 
 
 def test_the_nightly_run_is_at_two_in_seoul_and_looks_at_the_environment(staging):
@@ -254,20 +268,22 @@ def test_the_journal_is_on_demand_and_can_be_put_back_in_time(staging):
 
 
 def test_images_are_scanned_and_their_tags_written_once(each):
-    repository = each.control.one("AWS::ECR::Repository")
-    assert repository["RepositoryName"] == each.names.named("backend")
-    assert repository["ImageTagMutability"] == "IMMUTABLE"
-    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    repositories = each.control.of("AWS::ECR::Repository").values()
+    names = [repository["RepositoryName"] for repository in repositories]
+    assert names == [each.names.named("backend"), each.names.named("frontend")]
+    for repository in repositories:
+        assert repository["ImageTagMutability"] == "IMMUTABLE"
+        assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
 
 
 def test_old_images_expire_and_enough_stay_to_go_back_to(each):
-    repository = each.control.one("AWS::ECR::Repository")
-    (rule,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert rule["action"] == {"type": "expire"}
-    selection = rule["selection"]
-    assert (selection["tagStatus"], selection["countType"]) == ("any", "imageCountMoreThan")
-    # A year of weekly releases, about; never the handful that may still be live or stand by.
-    assert selection["countNumber"] == 50
+    for repository in each.control.of("AWS::ECR::Repository").values():
+        (rule,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        assert rule["action"] == {"type": "expire"}
+        selection = rule["selection"]
+        assert (selection["tagStatus"], selection["countType"]) == ("any", "imageCountMoreThan")
+        # A year of weekly releases, about; never the handful that may still be live or stand by.
+        assert selection["countNumber"] == 50
 
 
 def _build_commands(phase):
@@ -298,7 +314,13 @@ def test_a_launch_of_either_colours_group_starts_the_boot_machine_alone(each):
     assert rule["EventPattern"] == {
         "source": ["aws.autoscaling"],
         "detail-type": ["EC2 Instance Launch Successful"],
-        "detail": {"AutoScalingGroupName": [each.names.group(colour) for colour in ("blue", "green")]},
+        "detail": {
+            "AutoScalingGroupName": [
+                each.names.group(colour, service)
+                for service in ("backend", "frontend")
+                for colour in ("blue", "green")
+            ]
+        },
     }
     groups = each.environment.of("AWS::AutoScaling::AutoScalingGroup").values()
     assert {g["AutoScalingGroupName"] for g in groups} >= set(

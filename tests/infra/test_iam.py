@@ -138,7 +138,9 @@ RIGHTS = {
         "dynamodb:ConditionCheckItem",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:ModifyListener",
+        "elasticloadbalancing:ModifyRule",
         "events:PutEvents",
     },
     "rollback": {
@@ -149,7 +151,9 @@ RIGHTS = {
         "dynamodb:ConditionCheckItem",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:ModifyListener",
+        "elasticloadbalancing:ModifyRule",
         "states:ListExecutions",
         "states:DescribeExecution",
         "ecr:DescribeImages",
@@ -319,7 +323,7 @@ def test_only_swap_and_rollback_move_traffic(each):
     movers = {
         role["RoleName"]
         for _, role in roles(each)
-        if "elasticloadbalancing:ModifyListener" in actions(role)
+        if actions(role) & {"elasticloadbalancing:ModifyListener", "elasticloadbalancing:ModifyRule"}
         and role["RoleName"] != each.names.named("cloudformation")
     }
     assert movers == {each.names.named("swap"), each.names.named("rollback")}

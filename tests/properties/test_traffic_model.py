@@ -22,6 +22,7 @@ from cutover.domain.alarms import AlarmEvent, AlarmNote
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.errors import CutoverError
 from cutover.domain.records import LIVE, LOCK, Deployment, Live, Status, colour_key, deployment_key, read_lock
+from cutover.domain.services import Service
 from cutover.steps import roll_back
 from cutover.steps.acquire_lock import acquire_lock
 from cutover.steps.fail import fail
@@ -198,7 +199,7 @@ class Hands(RuleBasedStateMachine):
             deployment,
             ENVIRONMENT,
             colour,
-            DIGEST,
+            {Service.BACKEND: DIGEST},
             WATCH,
             journal=world.journal,
             balancer=world.balancer,

@@ -260,6 +260,9 @@ def test_the_rollback_function_makes_the_client_only_when_it_is_asked_for() -> N
         probe_function="p",
         repository="b",
         repository_uri="r/b",
+        frontend_release_document="f",
+        frontend_repository="f",
+        frontend_repository_uri="r/f",
         state_machine_arn="m",
     )
     assert "contractions" not in vars(rollback.Wiring(variables))

@@ -162,3 +162,35 @@ def test_installed_scripts_get_the_images_interpreter_and_a_true_record(tmp_path
     assert lines[1] == "tool.py,sha256=same,2"
     assert lines[0].endswith(f",{len(script.read_bytes())}")
     assert "old" not in lines[0]
+
+
+class TestNode:
+    """https://hub.docker.com/_/node : the machine's own Node stands for the image's."""
+
+    def test_an_image_of_node_says_so_in_its_environment(self, tmp_path: Path) -> None:
+        bench = Bench(tmp_path)
+        digest = bench.build('FROM node:18-alpine\nWORKDIR /app\nCMD ["node", "-v"]\n')
+        config = bench.store.config(digest)["config"]
+        assert any(each.startswith("NODE_VERSION=") for each in config["Env"])
+
+    def test_a_script_of_npm_changes_the_image(self, tmp_path: Path) -> None:
+        bench = Bench(tmp_path)
+        bench.context.joinpath("package.json").write_text(
+            '{"name": "a", "version": "1.0.0", "scripts": {"build": "mkdir dist && echo made > dist/app.js"}}'
+        )
+        digest = bench.build(
+            "FROM node:18-alpine AS build\nWORKDIR /app\nCOPY package.json ./\nRUN npm run build\n"
+            "FROM node:18-alpine\nCOPY --from=build /app/dist ./dist\n"
+        )
+        assert "dist/app.js" in bench.names(digest)
+
+    def test_what_npm_says_of_a_failure_is_told(self, tmp_path: Path) -> None:
+        bench = Bench(tmp_path)
+        bench.context.joinpath("package.json").write_text('{"name": "a", "version": "1.0.0"}')
+        with pytest.raises(DockerError, match=r"npm run build did not complete successfully: exit code 1"):
+            bench.build("FROM node:18-alpine\nCOPY package.json ./\nRUN npm run build\n")
+
+    @pytest.mark.parametrize("command", ["install", "publish", "exec x"])
+    def test_other_commands_of_npm_are_refused(self, command: str, tmp_path: Path) -> None:
+        with pytest.raises(DockerError, match="only `npm ci` and `npm run NAME`"):
+            Bench(tmp_path).build(f"FROM node:18-alpine\nRUN npm {command}\n")

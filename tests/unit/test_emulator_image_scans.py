@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = "usr/local/lib/python3.11/site-packages"
 
 
-def layer(*packages_: str, empty: tuple[str, ...] = ()) -> bytes:
-    """A gzipped tar with the metadata of NAME==VERSION each, and empty files."""
+def layer(*packages_: str, empty: tuple[str, ...] = (), npm: Mapping[str, str] | None = None) -> bytes:
+    """A gzipped tar with the metadata of NAME==VERSION each, empty files, and package.json by its path."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
         for each in packages_:
@@ -27,6 +28,10 @@ def layer(*packages_: str, empty: tuple[str, ...] = ()) -> bytes:
             info = tarfile.TarInfo(f"{SITE}/{name.replace('-', '_')}-{version}.dist-info/METADATA")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
+        for path, text in (npm or {}).items():
+            info = tarfile.TarInfo(path)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
         for path in empty:
             tar.addfile(tarfile.TarInfo(path))
     return gzip.compress(file.getvalue())
@@ -46,6 +51,26 @@ def test_what_a_later_layer_removes_is_not_installed() -> None:
     assert packages([below, removed]) == {"jinja2": "3.1.6", "idna": "3.6"}
     assert packages([below, layer(empty=(f"{SITE}/.wh..wh..opq",))]) == {}
     assert packages([below, layer(empty=("usr/.wh.local",))]) == {}
+
+
+def test_npms_packages_are_found_where_they_are_installed_and_where_a_bundle_pins_them() -> None:
+    own = '{"name": "pages", "version": "1.0.0", "dependencies": {"lodash": "4.17.20", "react": "^19.0.0"}}'
+    found = packages(
+        [
+            layer(
+                npm={
+                    "app/package.json": own,
+                    "app/node_modules/a/package.json": '{"name": "@b/a", "version": "2.0.0"}',
+                }
+            )
+        ]
+    )
+    assert found == {"npm:pages": "1.0.0", "npm:lodash": "4.17.20", "npm:@b/a": "2.0.0"}
+    assert [each["name"] for each in findings(found, advisories()[0])] == ["CVE-2021-23337"]
+
+
+def test_a_package_json_that_is_none_names_no_package() -> None:
+    assert packages([layer(npm={"a/package.json": "{", "b/package.json": "[]"})]) == {}
 
 
 def test_a_layer_that_is_none_is_an_error_and_not_an_empty_answer() -> None:

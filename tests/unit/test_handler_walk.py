@@ -18,6 +18,7 @@ from cutover.domain.errors import NotReachableError, NotWaitingError, ServiceRef
 from cutover.domain.preflight import BucketState
 from cutover.domain.prices import NO_PRICES
 from cutover.domain.records import LIVE, LOCK, Live, deployment_key
+from cutover.domain.services import Service
 from cutover.handlers import (
     approval,
     database,
@@ -37,6 +38,7 @@ from cutover.steps.http_security import HEADERS
 from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
 from tests.contract.fake_http import LIMITS, SECRET, FakeHttp
+from tests.contract.fake_pages import FakePages
 from tests.contract.fakes import (
     BLUE,
     GREEN,
@@ -110,6 +112,7 @@ class House:
             FakeLoad(),
             FakeDatabase(),
         )
+        self.pages, self.pages_registry = FakePages("v2"), FakeRegistry()
         self.migrator = FakeMigrator()
         self.sources_read: list[str] = []
         self.schedules: list[Mapping[str, Any]] = []
@@ -173,16 +176,24 @@ class House:
     def advance(self) -> None:
         self.formation.advance()
         if self.world.commands.sent:
-            _, instances, _ = self.world.commands.sent[-1]
-            self.world.commands.results = [
-                Invocation(name, self.script, "out of memory") for name in instances
-            ]
-            if self.script == "Success":
-                self.world.balancer.populate(Colour.GREEN, healthy=6)
+            for number, (document, instances, _) in enumerate(self.world.commands.sent, start=1):
+                self.world.commands.of[f"command-{number}"] = [
+                    Invocation(name, self.script, "out of memory") for name in instances
+                ]
+                self._arrives(document)
+
+    def _arrives(self, document: str) -> None:
+        pages = document == self.world.documents[Service.FRONTEND]
+        service = Service.FRONTEND if pages else Service.BACKEND
+        if self.script == "Success":
+            self.world.balancer.populate(Colour.GREEN, healthy=2 if pages else 6, service=service)
 
     def _files(self, source: str) -> Mapping[str, bytes]:
         self.sources_read.append(source)
         return FILES
+
+    def _sources(self) -> FakeSources:
+        return FakeSources(SOURCE, files=FILES)
 
     def build(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.builds.append(arguments)
@@ -206,8 +217,8 @@ class House:
             "offers": self.offers,
             "doors": self.doors,
             "detection": SimpleNamespace(detect=lambda: {"status": "IN_SYNC", "resources": []}),
-            "registry": self.registry,
-            "sources": FakeSources(SOURCE, files=FILES),
+            "registries": {Service.BACKEND: self.registry, Service.FRONTEND: self.pages_registry},
+            "sources": self._sources(),
             "migrator": lambda _files: self.migrator,
             "tasks": self.tasks,
             "plans": self.plans,
@@ -218,9 +229,10 @@ class House:
             "network": self.network,
             "encryption": self.encryption,
             "http": self.http,
+            "pages": self.pages,
             "database": self.database,
             "secrets": SimpleNamespace(read=SECRETS.__getitem__, text=lambda _: SECRET),
-            "document": "release-document",
+            "documents": self.world.documents,
             "measurements": self.world.measurements,
             "visitor": self.world.visitor,
             "variables": SimpleNamespace(
@@ -237,6 +249,7 @@ class House:
             ),
         }
         wired = SimpleNamespace(**shared)
+        wired.world = wired  # the release function's
         for module in (
             journal,
             provision,
@@ -275,7 +288,13 @@ def test_a_deployment_goes_through_all_seven_phases_and_ends_live(house: House) 
 
     assert (status, output) == (
         "SUCCEEDED",
-        {"deployment": "d2", "version": "v2", "colour": "green", "image": DIGEST},
+        {
+            "deployment": "d2",
+            "version": "v2",
+            "colour": "green",
+            "image": DIGEST,
+            "frontend_image": "",
+        },
     )
     assert [phase["name"] for phase in house.record["phases"]] == [
         "Provision",

@@ -11,6 +11,7 @@ import pytest
 
 from cutover.domain.colours import Colour
 from cutover.domain.records import LIVE, LOCK, Live, colour_key, deployment_key, history_key
+from cutover.domain.services import Service
 from cutover.handlers import rollback
 from cutover.ports import Invocation
 from tests.contract.fakes import BLUE, GREEN, FakeRegistry, FakeWorld
@@ -28,7 +29,7 @@ class Scene:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, sound: int = 0) -> None:
         self.world = world = FakeWorld()
         live(world.journal, V2)
-        world.balancer.of = {"listener": GREEN, "test-listener": BLUE}
+        world.balancer.of |= {"listener": GREEN, "test-listener": BLUE}
         world.balancer.populate(Colour.GREEN, healthy=6)
         world.balancer.populate(Colour.BLUE, healthy=sound, sick=6 - sound)
         for name, version, image in (("d0", "v0", OLD), ("d1", "v1", V1.image), ("d2", "v2", V2.image)):
@@ -42,7 +43,10 @@ class Scene:
                 "swap": {"modified_at": STARTED},
                 "input": {"settings": {"CACHE_TTL": "5"}},
             }
-        world.registry = FakeRegistry(d0=OLD, d1=V1.image, d2=V2.image)
+        world.registries = {
+            Service.BACKEND: FakeRegistry(d0=OLD, d1=V1.image, d2=V2.image),
+            Service.FRONTEND: FakeRegistry(),
+        }
         world.variables = type("V", (), {"cutover_environment": "sandbox"})
         self.script = "Success"
         self.script_seconds, self.health_seconds = 20.0, 10.0

@@ -11,6 +11,7 @@ import pytest
 from cutover.domain.colours import Colour
 from cutover.domain.errors import InvalidInputError, NotReachableError, ReleaseFailedError
 from cutover.domain.records import colour_key, deployment_key
+from cutover.domain.services import Service
 from cutover.handlers import release
 from cutover.ports import Invocation
 from cutover.steps.boot import boot, decide, look_at_boot, read_launch
@@ -29,9 +30,9 @@ def send(journal: FakeJournal, commands: FakeCommands, group: str = "cutover-san
         "sandbox",
         group,
         "i-new",
-        "document",
+        {Service.BACKEND: "document", Service.FRONTEND: "frontend-document"},
         journal=journal,
-        registry=FakeRegistry(),
+        registries=dict.fromkeys(Service, FakeRegistry()),
         commands=commands,
     )
 

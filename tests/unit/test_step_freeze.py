@@ -11,6 +11,7 @@ from cutover.domain.alarms import read_alarm_event
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.errors import FrozenError, LockLostError, WrongEnvironmentError
 from cutover.domain.records import FREEZE, LIVE, LOCK, Candidate, Live, deployment_key
+from cutover.domain.services import Service
 from cutover.steps.acquire_lock import acquire_lock
 from cutover.steps.freeze import freeze, unfreeze
 from cutover.steps.roll_back import roll_back_on_alarm
@@ -156,7 +157,7 @@ def test_a_swap_under_way_finds_its_lock_gone_and_gives_the_traffic_back() -> No
             DEPLOYMENT,
             ENVIRONMENT,
             Colour.GREEN,
-            DIGEST,
+            {Service.BACKEND: DIGEST},
             WATCH,
             journal=world.journal,
             balancer=world.balancer,

@@ -23,6 +23,7 @@ from cutover.domain.errors import (
 )
 from cutover.domain.prices import NO_PRICES, PriceTable
 from cutover.domain.records import Deployment, deployment_key, history_key, image_key
+from cutover.domain.services import Service
 from cutover.ports import Finding, ImageScan
 from cutover.steps.plan import Declared, make_plan
 from tests.contract.fakes import (
@@ -39,6 +40,7 @@ from tests.contract.scenes import DEPLOYMENT, DIGEST, V1, live
 
 SOURCE, OTHER = f"sources/{'a' * 64}.zip", f"sources/{'c' * 64}.zip"
 OTHER_IMAGE = f"sha256:{'3' * 64}"
+PAGES_IMAGE = f"sha256:{'7' * 64}"
 INDEXES = b'{"users": [{"name": "email_unique", "keys": [["email", 1]], "unique": true}]}'
 BIGGER = {
     "action": "Modify",
@@ -87,6 +89,7 @@ class Planner:
             self.journal.items[image_key(image)] = {"source": SOURCE}
         self.plans = FakePlans()
         self.registry = FakeRegistry(v1=DIGEST, other=OTHER_IMAGE)
+        self.pages = FakeRegistry(v1=PAGES_IMAGE)
 
     def want(self, template: str, logical_id: str, kind: str) -> None:
         """The template gets one more resource."""
@@ -103,7 +106,7 @@ class Planner:
             balancer=self.balancer,
             layers=self.formation.layers,
             templates=self.formation,
-            registry=self.registry,
+            registries={Service.BACKEND: self.registry, Service.FRONTEND: self.pages},
             sources=self.sources,
             plans=self.plans,
             migrations=self.migrations,

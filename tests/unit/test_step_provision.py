@@ -279,7 +279,7 @@ def test_destruction_in_any_stack_is_refused_before_one_is_touched(
 def test_traffic_that_moved_while_the_plan_was_read_is_not_moved_back(formation: FakeFormation) -> None:
     change(formation, "service", "Balancer", Version=2)
     planned = prepare(formation)
-    formation.balancer.of["frontend-rule"] = GREEN
+    formation.balancer.of["listener/frontend-rule"] = GREEN
     with pytest.raises(
         ChangeSetFailedError,
         match=r"carries .*frontend blue 100, green 0; .*has .*frontend blue 0, green 100",

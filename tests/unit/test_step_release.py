@@ -20,10 +20,11 @@ from cutover.domain.errors import (
     UnhealthyTargetsError,
 )
 from cutover.domain.records import LIVE, LOCK, Live, colour_key, deployment_key
+from cutover.domain.services import Service
 from cutover.ports import Alarm, Group, Invocation
 from cutover.steps.find_image import find_image
 from cutover.steps.prove import prove
-from cutover.steps.release import look_at_release, start_release
+from cutover.steps.release import World, look_at_release, start_release
 from cutover.steps.swap import aim_test_listener, swap
 from cutover.steps.watch import watch
 from tests.contract.fake_http import FakeHttp
@@ -54,6 +55,12 @@ class Stage:
         self.commands, self.alarms = FakeCommands(), FakeAlarms()
         self.instances = FakeInstances(backend_green=Group(["i-green0", "i-green1"], 2))
         self.balancer.populate(Colour.BLUE, healthy=6)
+        self.images = {Service.BACKEND: DIGEST}
+
+    @property
+    def world(self) -> World:
+        registries = dict.fromkeys(Service, FakeRegistry())
+        return World(self.journal, registries, self.instances, self.commands, self.balancer, self.clock)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -64,12 +71,8 @@ class Stage:
             DEPLOYMENT,
             ENVIRONMENT,
             colour,
-            DIGEST,
-            journal=self.journal,
-            registry=FakeRegistry(),
-            instances=self.instances,
-            commands=self.commands,
-            clock=self.clock,
+            self.images,
+            world=self.world,
         )
 
     def look(self) -> dict[str, Any]:
@@ -77,11 +80,7 @@ class Stage:
             DEPLOYMENT,
             ENVIRONMENT,
             Colour.GREEN,
-            journal=self.journal,
-            instances=self.instances,
-            commands=self.commands,
-            balancer=self.balancer,
-            clock=self.clock,
+            world=self.world,
         )
 
     def swap(self) -> dict[str, Any]:
@@ -89,7 +88,7 @@ class Stage:
             DEPLOYMENT,
             ENVIRONMENT,
             Colour.GREEN,
-            DIGEST,
+            self.images,
             WATCH,
             journal=self.journal,
             balancer=self.balancer,
@@ -100,7 +99,7 @@ class Stage:
     def watch(self) -> dict[str, Any]:
         return watch(
             DEPLOYMENT,
-            TARGETS,
+            {service: ENVIRONMENT.services[service] for service in self.images},
             Colour.GREEN,
             journal=self.journal,
             balancer=self.balancer,
@@ -220,11 +219,23 @@ def test_targets_that_stay_sick_end_the_wait(stage: Stage) -> None:
 def test_the_test_listener_is_aimed_at_the_idle_colour_only(stage: Stage) -> None:
     stage.balancer.of["test-listener"] = BLUE
     for _ in range(2):
-        aim_test_listener(DEPLOYMENT, TARGETS, Colour.GREEN, journal=stage.journal, balancer=stage.balancer)
+        aim_test_listener(
+            DEPLOYMENT,
+            {Service.BACKEND: TARGETS},
+            Colour.GREEN,
+            journal=stage.journal,
+            balancer=stage.balancer,
+        )
     assert stage.balancer.moves == [("test-listener", GREEN)]
 
     with pytest.raises(ReleaseFailedError, match="blue carries traffic"):
-        aim_test_listener(DEPLOYMENT, TARGETS, Colour.BLUE, journal=stage.journal, balancer=stage.balancer)
+        aim_test_listener(
+            DEPLOYMENT,
+            {Service.BACKEND: TARGETS},
+            Colour.BLUE,
+            journal=stage.journal,
+            balancer=stage.balancer,
+        )
 
 
 def test_a_swap_moves_all_traffic_in_one_change_and_writes_down_what_was_before(stage: Stage) -> None:

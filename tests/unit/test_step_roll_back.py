@@ -34,7 +34,7 @@ def swapped(*, running: bool = True, sound: int = 6) -> FakeWorld:
     world = FakeWorld()
     locked(world.journal, **released())
     live(world.journal, V2)
-    world.balancer.of = {"listener": GREEN, "test-listener": BLUE}
+    world.balancer.of |= {"listener": GREEN, "test-listener": BLUE}
     world.balancer.populate(Colour.BLUE, healthy=sound, sick=6 - sound)
     world.balancer.populate(Colour.GREEN, healthy=6)
     if running:

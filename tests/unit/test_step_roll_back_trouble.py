@@ -18,6 +18,7 @@ from cutover.domain.errors import (
 )
 from cutover.domain.health import Target
 from cutover.domain.records import LIVE, LOCK, Candidate, Live, colour_key, deployment_key
+from cutover.domain.services import Service
 from cutover.steps.roll_back import roll_back_by_hand, roll_back_deployment, roll_back_on_alarm
 from cutover.steps.swap import swap
 from tests.contract.fakes import BLUE, GREEN, TARGETS, FakeWorld
@@ -130,7 +131,7 @@ def test_a_swap_between_the_listener_and_the_journal_is_taken_back_and_can_not_c
             DEPLOYMENT,
             ENVIRONMENT,
             Colour.GREEN,
-            DIGEST,
+            {Service.BACKEND: DIGEST},
             WATCH,
             journal=world.journal,
             balancer=world.balancer,

@@ -67,7 +67,7 @@ def test_what_can_not_be_read_is_inconclusive() -> None:
 
 def split_rule() -> FakeLoadBalancer:
     balancer = FakeLoadBalancer()
-    balancer.of["frontend-rule"] = Weights(50, 50)
+    balancer.of["listener/frontend-rule"] = Weights(50, 50)
     return balancer
 
 

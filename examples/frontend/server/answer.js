@@ -27,7 +27,8 @@ export function securityHeaders(api) {
  * @returns {{status: number, headers: Record<string, string>, body: string | Buffer}}
  */
 export function answer(request, files, configuration) {
-  const headers = securityHeaders(configuration.api);
+  // By this header a deployment tells which release has answered.
+  const headers = { ...securityHeaders(configuration.api), "X-Release-Version": configuration.version };
   if (!["GET", "HEAD"].includes(request.method)) {
     return { status: 405, headers: { ...headers, Allow: "GET, HEAD" }, body: "" };
   }

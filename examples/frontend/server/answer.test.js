@@ -22,6 +22,10 @@ test("the page is served at the root, with its type", () => {
   assert.equal(body.toString(), "<html></html>");
 });
 
+for (const url of ["/", "/health", "/config.json", "/nothing"]) {
+  test(`${url} tells the release that answers`, () => assert.equal(ask(url).headers["X-Release-Version"], "v2"));
+}
+
 test("the page learns where the backend is, and may call nothing else", () => {
   assert.deepEqual(JSON.parse(ask("/config.json").body), configuration);
   assert.equal(

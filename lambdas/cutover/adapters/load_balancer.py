@@ -11,6 +11,9 @@ from cutover.domain.environment import Targets
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.health import Target
 
+#: What tells a rule's ARN from a listener's.
+RULE = ":listener-rule/"
+
 
 class ElasticLoadBalancer:
     def __init__(self, client: Any) -> None:
@@ -36,7 +39,7 @@ class ElasticLoadBalancer:
 
     def _actions(self, arn: str) -> Sequence[Mapping[str, Any]]:
         with aws_errors():
-            if ":listener-rule/" in arn:
+            if RULE in arn:
                 rules = self._client.describe_rules(RuleArns=[arn])["Rules"]
                 found = [rule["Actions"] for rule in rules]
             else:
@@ -55,10 +58,7 @@ class ElasticLoadBalancer:
         # Stickiness would keep clients on a target group whose weight is 0:
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html
         forward = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}}
-        with aws_errors():
-            self._client.modify_listener(
-                ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
-            )
+        self._modify(listener, {"Type": "forward", "ForwardConfig": forward})
 
     def block(self, listener: str) -> None:
         """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html#fixed-response-actions"""
@@ -67,11 +67,14 @@ class ElasticLoadBalancer:
             "ContentType": "application/json",
             "MessageBody": '{"detail": "Under maintenance; please try again in a few minutes."}',
         }
+        self._modify(listener, {"Type": "fixed-response", "FixedResponseConfig": answer})
+
+    def _modify(self, arn: str, action: Mapping[str, Any]) -> None:
         with aws_errors():
-            self._client.modify_listener(
-                ListenerArn=listener,
-                DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
-            )
+            if RULE in arn:
+                self._client.modify_rule(RuleArn=arn, Actions=[action])
+            else:
+                self._client.modify_listener(ListenerArn=arn, DefaultActions=[action])
 
     def health(self, target_group: str) -> Sequence[Target]:
         with aws_errors():

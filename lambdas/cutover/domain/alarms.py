@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from cutover.domain.colours import Colour
-from cutover.domain.environment import Targets
+from cutover.domain.environment import Services, Targets
 from cutover.domain.errors import InvalidInputError
+from cutover.domain.services import BACKEND, Service
 
 Value = TypeVar("Value")
 #: The five of requirement D1, a minute at a time.
@@ -19,8 +20,19 @@ KINDS = ("errors", "latency", "cpu", "memory", "health")
 FAST_KINDS = ("fast-errors", "fast-latency", "fast-silence")
 
 
-def alarm_names(environment: str, colour: Colour) -> list[str]:
-    return [f"cutover-{environment}-backend-{colour}-{kind}" for kind in (*KINDS, *FAST_KINDS)]
+#: The frontend's: what the balancer sees of it. It has no metrics of its own.
+FRONTEND_KINDS = ("errors", "health")
+
+
+def alarm_names(environment: str, colour: Colour, services: Collection[Service] = BACKEND) -> list[str]:
+    """Those that guard the services' releases on the colour."""
+    kinds = {Service.BACKEND: (*KINDS, *FAST_KINDS), Service.FRONTEND: FRONTEND_KINDS}
+    return [
+        f"cutover-{environment}-{service}-{colour}-{kind}"
+        for service in Service
+        if service in services
+        for kind in kinds[service]
+    ]
 
 
 def is_fast(name: str) -> bool:
@@ -35,6 +47,12 @@ class AlarmNote:
     colour: Colour
     targets: Targets
     meaning: str
+    frontend: Targets | None = None
+
+    @property
+    def services(self) -> Services:
+        frontend = {Service.FRONTEND: self.frontend} if self.frontend else {}
+        return {Service.BACKEND: self.targets, **frontend}
 
 
 def read_note(description: str) -> AlarmNote:
@@ -46,11 +64,33 @@ def read_note(description: str) -> AlarmNote:
             colour=Colour(table["colour"]),
             targets=Targets(table["listener"], table["test_listener"], table["blue"], table["green"]),
             meaning=str(table.get("meaning", "")),
+            frontend=_frontend(str(table["listener"]), str(table["test_listener"]), table.get("frontend")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
             f"the alarm's description {description!r} does not say what to roll back"
         ) from error
+
+
+def _frontend(listener: str, test_listener: str, table: Mapping[str, Any] | None) -> Targets | None:
+    """A description holds 1024 characters, which is too few for eight ARNs: a rule is told by its last part,
+    a target group by what follows the account.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/elb-application-resource-arns.html
+    """
+    if table is None:
+        return None
+    account = listener.partition(":listener/")[0]
+
+    def rule(of: str, name: str) -> str:
+        return f"{of.replace(':listener/', ':listener-rule/')}/{name}"
+
+    return Targets(
+        listener_arn=rule(listener, str(table["rule"])),
+        test_listener_arn=rule(test_listener, str(table["test_rule"])),
+        blue=f"{account}:{table['blue']}",
+        green=f"{account}:{table['green']}",
+    )
 
 
 @dataclass(frozen=True)
@@ -73,7 +113,7 @@ def read_alarm_event(event: Mapping[str, Any]) -> AlarmEvent:
     if state != "ALARM":
         raise InvalidInputError(f"detail.state.value: {state!r} is no reason to roll back; wanted 'ALARM'")
     note = read_note(_field(event, "detail.configuration.description", str))
-    known = alarm_names(note.environment, note.colour)
+    known = alarm_names(note.environment, note.colour, frozenset(Service))
     if name not in known:
         raise InvalidInputError(
             f"detail.alarmName: {name!r} is not known; those that guard {note.colour} are {', '.join(known)}"

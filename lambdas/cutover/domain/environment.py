@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, assert_never
 
 from cutover.domain.colours import Colour
 from cutover.domain.errors import MisconfiguredError
+from cutover.domain.services import Service
 
 NUMBERS = frozenset(
     {
@@ -43,6 +44,25 @@ class Targets:
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> Self:
         return cls(*(str(table[name]) for name in ("listener_arn", "test_listener_arn", "blue", "green")))
+
+
+#: What it takes to move the traffic of each service, the backend first.
+Services = Mapping[Service, Targets]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a service's release goes: the document that brings it, and its instances by the colour."""
+
+    targets: Targets
+    document: str
+    blue_group: str
+    green_group: str
+    containers_per_instance: int
+
+    def group(self, colour: Colour) -> str:
+        """The Auto Scaling group of a colour."""
+        return self.blue_group if colour is Colour.BLUE else self.green_group
 
 
 @dataclass(frozen=True)
@@ -130,9 +150,30 @@ class Environment:
             "monitoring": self.monitoring_group,
         }
 
-    def group(self, colour: Colour) -> str:
-        """The Auto Scaling group of a colour."""
-        return self.blue_group if colour is Colour.BLUE else self.green_group
+    @property
+    def services(self) -> Services:
+        return {Service.BACKEND: self.targets, Service.FRONTEND: self.frontend_targets}
+
+    def place(self, service: Service) -> Place:
+        match service:
+            case Service.BACKEND:
+                return Place(
+                    self.targets,
+                    self.release_document,
+                    self.blue_group,
+                    self.green_group,
+                    self.containers_per_instance,
+                )
+            case Service.FRONTEND:
+                return Place(
+                    self.frontend_targets,
+                    self.frontend_release_document,
+                    self.frontend_blue_group,
+                    self.frontend_green_group,
+                    self.frontend_containers_per_instance,
+                )
+            case _ as unknown:
+                assert_never(unknown)
 
 
 def snake_case(name: str) -> str:

@@ -23,6 +23,7 @@ FIELDS = (
     "user_centric",
     "allow_destructive",
     "plan",
+    "frontend",
 )
 PERSONAS = ("all", *Persona)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
@@ -48,9 +49,21 @@ WITHOUT_RELEASE = frozenset({Mode.VERIFY, Mode.NIGHTLY})
 
 
 @dataclass(frozen=True)
+class FrontendWish:
+    """What the frontend's release is made of: exactly one of the two, as for the backend."""
+
+    source: str | None
+    image: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"source": self.source, "image": self.image}
+
+
+@dataclass(frozen=True)
 class Input:
     """What is asked for. Exactly one of `source` (a key in the artifacts bucket) and `image` (a digest) is
-    set; none for a look, and perhaps none for the night."""
+    set; none for a look, and perhaps none for the night. `frontend` is None where the one that is live, if
+    there is one, is to be carried along."""
 
     environment: str
     version: str
@@ -63,6 +76,7 @@ class Input:
     user_centric: bool
     allow_destructive: tuple[str, ...] = ()
     plan: str | None = None
+    frontend: FrontendWish | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -77,6 +91,7 @@ class Input:
             "user_centric": self.user_centric,
             "allow_destructive": list(self.allow_destructive),
             "plan": self.plan,
+            "frontend": self.frontend.as_json() if self.frontend else None,
         }
 
 
@@ -103,9 +118,9 @@ def read_input(raw: object, environment: str) -> Input:
     version = _matching(raw, "version", _VERSION, "letters, digits, dots, dashes and underscores, at most 64")
     source, image = raw.get("source"), raw.get("image")
     mode = Mode(_choice(raw, "mode", tuple(Mode)))
-    if mode is Mode.VERIFY and (source is not None or image is not None):
+    if mode is Mode.VERIFY and (source is not None or image is not None or raw.get("frontend") is not None):
         raise InvalidInputError(
-            "source, image: a look deploys neither; leave them out, or leave out the mode"
+            "source, image, frontend: a look deploys none; leave them out, or leave out the mode"
         )
     if (source is None) == (image is None) and (source is not None or mode not in WITHOUT_RELEASE):
         given = "neither is" if source is None else "both are"
@@ -113,17 +128,11 @@ def read_input(raw: object, environment: str) -> Input:
             f"source, image: {given} given; give a source to build (sources/SHA256.zip) "
             "or the digest of an image that was built before (sha256:…)"
         )
-    if source is not None:
-        source = _matching(
-            raw, "source", _SOURCE, "sources/<64 hex digits>.zip, as `cutover deploy` uploads it"
-        )
-    if image is not None:
-        image = _matching(raw, "image", _DIGEST, "sha256:<64 hex digits>; a tag is not enough, it can move")
     return Input(
         environment=named,
         version=version,
-        source=source,
-        image=image,
+        source=_source(raw) if source is not None else None,
+        image=_image(raw) if image is not None else None,
         mode=mode,
         settings=_settings(raw.get("settings")),
         forced_because=_reason(raw.get("force")),
@@ -131,7 +140,33 @@ def read_input(raw: object, environment: str) -> Input:
         user_centric=_flag(raw, "user_centric"),
         allow_destructive=_logical_ids(raw.get("allow_destructive")),
         plan=_plan(raw),
+        frontend=_frontend(raw.get("frontend")),
     )
+
+
+def _source(raw: Mapping[str, Any], of: str = "") -> str:
+    return _matching(
+        raw, "source", _SOURCE, "sources/<64 hex digits>.zip, as `cutover deploy` uploads it", of
+    )
+
+
+def _image(raw: Mapping[str, Any], of: str = "") -> str:
+    return _matching(raw, "image", _DIGEST, "sha256:<64 hex digits>; a tag is not enough, it can move", of)
+
+
+def _frontend(value: object) -> FrontendWish | None:
+    if value is None:
+        return None
+    wanted = 'wanted {"source": "sources/SHA256.zip"} or {"image": "sha256:…"}'
+    if not isinstance(value, Mapping) or set(value) - {"source", "image"}:
+        raise InvalidInputError(f"frontend: {value!r} does not fit; {wanted}, or leave it out")
+    source, image = value.get("source"), value.get("image")
+    if (source is None) == (image is None):
+        given = "neither is" if source is None else "both are"
+        raise InvalidInputError(f"frontend.source, frontend.image: {given} given; {wanted}")
+    if source is not None:
+        return FrontendWish(_source(value, "frontend."), None)
+    return FrontendWish(None, _image(value, "frontend."))
 
 
 def read_id(name: object) -> str:
@@ -151,18 +186,19 @@ def _plan(raw: Mapping[str, Any]) -> str | None:
     return _matching(raw, "plan", _PLAN, "the 64 hex digits that `cutover plan` shows")
 
 
-def _text(raw: Mapping[str, Any], field: str) -> str:
+def _text(raw: Mapping[str, Any], field: str, of: str = "") -> str:
+    """`of` is what the field is told to be in: "" or `frontend.`"""
     value = raw.get(field)
     if not isinstance(value, str) or not value:
         shown = "is missing" if value is None else f"{value!r} is not a text"
-        raise InvalidInputError(f"{field}: {shown}; add {field!r} to the input")
+        raise InvalidInputError(f"{of}{field}: {shown}; add {field!r} to the input")
     return value
 
 
-def _matching(raw: Mapping[str, Any], field: str, pattern: re.Pattern[str], wanted: str) -> str:
-    value = _text(raw, field)
+def _matching(raw: Mapping[str, Any], field: str, pattern: re.Pattern[str], wanted: str, of: str = "") -> str:
+    value = _text(raw, field, of)
     if not pattern.fullmatch(value):
-        raise InvalidInputError(f"{field}: {value!r} does not fit; wanted {wanted}")
+        raise InvalidInputError(f"{of}{field}: {value!r} does not fit; wanted {wanted}")
     return value
 
 

@@ -35,7 +35,7 @@ def inputs(plan: Mapping[str, Any]) -> dict[str, Any]:
     """
     weights = plan.get("weights") or {}
     migrations = plan.get("migrations") or {}
-    image = plan.get("image") or {}
+    image, frontend = plan.get("image") or {}, plan.get("frontend") or {}
     return {
         "environment": plan.get("environment"),
         "version": plan.get("version"),
@@ -47,6 +47,7 @@ def inputs(plan: Mapping[str, Any]) -> dict[str, Any]:
         # An image's tag is made from the deployment's id.
         "image": {"digest": image.get("digest"), "repository": image.get("repository")},
         "source": plan.get("source"),
+        "frontend": {key: frontend.get(key) for key in ("digest", "repository", "source", "carried")},
         **{f"weights {service}": moved for service, moved in weights.items()},
         "live release": plan.get("live"),
         "settings": plan.get("settings"),
@@ -165,6 +166,6 @@ def rollback_of(live: Mapping[str, Any] | None, colours: tuple[str, str]) -> dic
     return {
         "before_the_swap": before,
         "after_the_swap": f"one change of the live listener: {now} 100, {then} 0; version {live['version']} "
-        "still runs there",
+        "still runs there, and the frontend's rule is changed beside it",
         "returns_to": dict(live),
     }

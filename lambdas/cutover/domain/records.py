@@ -7,13 +7,14 @@ and `read`/`item` are the only places where the two meet.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from cutover.domain.colours import Colour
-from cutover.domain.environment import Targets
+from cutover.domain.environment import Services, Targets
 from cutover.domain.lock import Lock, LockRecord
+from cutover.domain.services import Service
 
 Item = Mapping[str, Any]
 
@@ -50,8 +51,22 @@ def image_key(digest: str) -> Key:
     return Key("IMAGE", digest)
 
 
-def colour_key(colour: Colour) -> Key:
-    return Key("COLOUR", f"backend#{colour}")
+def image_of(record: Mapping[str, Any], service: Service) -> str | None:
+    """The digest that a deployment's record has of the service; None where it released none."""
+    part = record if service is Service.BACKEND else record.get(service) or {}
+    image = part.get("image")
+    return str(image) if image else None
+
+
+def services_of(record: Mapping[str, Any]) -> Services:
+    """What moves the traffic of the services that a deployment's record names."""
+    pages = (record.get(Service.FRONTEND) or {}).get("targets")
+    frontend = {Service.FRONTEND: Targets.read(pages)} if pages else {}
+    return {Service.BACKEND: Targets.read(record["targets"]), **frontend}
+
+
+def colour_key(colour: Colour, service: Service = Service.BACKEND) -> Key:
+    return Key("COLOUR", f"{service}#{colour}")
 
 
 class Status(StrEnum):
@@ -82,10 +97,12 @@ class Deployment:
     forced_because: str | None = None
     allow_destructive: tuple[str, ...] = ()
     plan: str | None = None
+    frontend_source: str | None = None
+    frontend_image: str | None = None
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
-        force = payload.get("force") or {}
+        force, frontend = payload.get("force") or {}, payload.get("frontend") or {}
         return cls(
             id=str(payload["id"]),
             version=str(payload["version"]),
@@ -99,6 +116,8 @@ class Deployment:
             forced_because=force.get("reason"),
             allow_destructive=tuple(payload.get("allow_destructive") or ()),
             plan=payload.get("plan"),
+            frontend_source=frontend.get("source"),
+            frontend_image=frontend.get("image"),
         )
 
     @property
@@ -131,6 +150,40 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class LiveFrontend:
+    """The frontend's part of a release: the image that has its traffic, and the one to go back to; None where
+    there is none. `colour` is where its traffic goes: where the backend's does, unless it could not go back
+    with the backend."""
+
+    image: str | None
+    previous_image: str | None
+    colour: Colour | None
+    targets: Targets
+
+    @classmethod
+    def read(cls, item: Item) -> Self:
+        colour = item.get("colour")
+        return cls(
+            image=item.get("image"),
+            previous_image=item.get("previous_image"),
+            colour=Colour(colour) if colour else None,
+            targets=Targets.read(item),
+        )
+
+    def item(self) -> dict[str, Any]:
+        return {
+            "image": self.image,
+            "previous_image": self.previous_image,
+            "colour": self.colour.value if self.colour else None,
+            **self.targets.as_json(),
+        }
+
+    def back_on(self, colour: Colour) -> Self:
+        """As it is when the previous image has the traffic again."""
+        return replace(self, image=self.previous_image, previous_image=self.image, colour=colour)
+
+
+@dataclass(frozen=True)
 class Live:
     """The release that the traffic goes to, and the one to go back to. Times are ISO 8601 in UTC.
 
@@ -155,10 +208,12 @@ class Live:
     rolled_back: bool = False
     contracted_at: str | None = None
     candidate: Candidate | None = None
+    frontend: LiveFrontend | None = None
 
     @classmethod
     def read(cls, item: Item) -> Self:
         previous, candidate = item.get("previous_colour"), item.get("candidate")
+        frontend = item.get("frontend")
         return cls(
             deployment=str(item["deployment"]),
             version=str(item["version"]),
@@ -175,11 +230,29 @@ class Live:
             rolled_back=bool(item.get("rolled_back", False)),
             contracted_at=item.get("contracted_at"),
             candidate=Candidate.read(candidate) if candidate else None,
+            frontend=LiveFrontend.read(frontend) if frontend else None,
         )
 
     def item(self) -> dict[str, Any]:
         values = asdict(self)
-        return {**{k: v for k, v in values.items() if k != "targets"}, **self.targets.as_json()}
+        frontend = {"frontend": self.frontend.item() if self.frontend else None}
+        return {
+            **{k: v for k, v in values.items() if k != "targets"},
+            **frontend,
+            **self.targets.as_json(),
+        }
+
+    @property
+    def services(self) -> Services:
+        """What moves together. Releases from before the frontend was deployed have none."""
+        frontend = {Service.FRONTEND: self.frontend.targets} if self.frontend else {}
+        return {Service.BACKEND: self.targets, **frontend}
+
+    @property
+    def released(self) -> frozenset[Service]:
+        """The services that have a release which is live."""
+        pages = {Service.FRONTEND} if self.frontend and self.frontend.image else set()
+        return frozenset({Service.BACKEND, *pages})
 
 
 def read_lock(item: Item | None) -> LockRecord | None:

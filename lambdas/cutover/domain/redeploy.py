@@ -12,6 +12,7 @@ from cutover.domain.colours import Colour
 from cutover.domain.errors import InvalidInputError, NothingToRollBackError, WrongEnvironmentError
 from cutover.domain.health import Health
 from cutover.domain.records import Live
+from cutover.domain.services import Service
 
 FIELDS = ("environment", "reason", "by", "to")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
@@ -62,6 +63,8 @@ class Former:
     image: str
     image_uri: str
     settings: Mapping[str, str]
+    frontend_image: str | None = None
+    frontend_image_uri: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -70,6 +73,8 @@ class Former:
             "image": self.image,
             "image_uri": self.image_uri,
             "settings": dict(self.settings),
+            "frontend_image": self.frontend_image,
+            "frontend_image_uri": self.frontend_image_uri,
         }
 
 
@@ -105,13 +110,15 @@ def former(deployment: str, record: Mapping[str, Any] | None) -> Former:
             f"to: deployment {deployment} never had the traffic ({record.get('status')}), so nothing is "
             "known of how it serves; choose one that had"
         )
-    given = record.get("input") or {}
+    given, frontend = record.get("input") or {}, record.get(Service.FRONTEND) or {}
     return Former(
         deployment=deployment,
         version=str(record["version"]),
         image=str(record["image"]),
         image_uri=str(record["image_uri"]),
         settings=given.get("settings") or {},
+        frontend_image=frontend.get("image"),
+        frontend_image_uri=frontend.get("image_uri"),
     )
 
 

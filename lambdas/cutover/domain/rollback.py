@@ -7,7 +7,7 @@ whether the other colour can serve at all. With the journal unreadable, weights 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
@@ -41,11 +41,23 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """`to` is where the traffic goes, or is already; None unless the action is GO or SETTLE."""
+    """`to` is where the traffic goes, or is already; None unless the action is GO or SETTLE. `together`: the
+    frontend's goes there as well, or is there already."""
 
     action: Action
     reason: str
     to: Colour | None = None
+    together: bool = False
+
+
+@dataclass(frozen=True)
+class Follower:
+    """The frontend, as it was read side by side with the backend: where its rule sends requests, why that is
+    nothing that a deployment has set, and the other colour's targets. None for what could not be read."""
+
+    weights: Weights | None
+    health: Health | None
+    edited: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,8 @@ class Situation:
     `failing` is the colour to leave; `previous_health` is the other colour's, None when it could not be read,
     and `standing` the deployment that was last released there, None when nobody knows. `weights` is None when
     the listener could not be read; `edited` says why it is not one that a deployment has set. `raised_at` is
-    the alarm's own time. `revived`: the previous containers have been started already.
+    the alarm's own time. `revived`: the previous containers have been started already. `frontend` is None
+    where nobody knows of one.
     """
 
     trigger: Trigger
@@ -70,6 +83,7 @@ class Situation:
     edited: str | None = None
     standing: str | None = None
     revived: bool = False
+    frontend: Follower | None = None
 
 
 def decide(situation: Situation) -> Decision:
@@ -78,8 +92,36 @@ def decide(situation: Situation) -> Decision:
     for look in (_listener, _traffic, _release, _age):
         decision = look(situation)
         if decision is not None:
-            return decision
-    return _previous(situation)
+            return _with_frontend(situation, decision)
+    return _with_frontend(situation, _previous(situation))
+
+
+def _with_frontend(situation: Situation, decision: Decision) -> Decision:
+    """The backend leads, for a frontend is no use without it. The frontend follows where it can; where the
+    previous one can't take its traffic, it stays with the new one, and the reason says so."""
+    if decision.to is None or situation.frontend is None:
+        return decision
+    together, why = _follow(situation, situation.frontend, decision.to)
+    reason = f"{decision.reason}; {why}" if why else decision.reason
+    return replace(decision, together=together, reason=reason)
+
+
+def _follow(situation: Situation, found: Follower, to: Colour) -> tuple[bool, str]:
+    live = situation.live
+    if live is not None and (live.frontend is None or live.frontend.image is None):
+        return found.health is not None and found.health.healthy > 0, ""
+    if found.weights == Weights.all_on(to):
+        return True, ""
+    share = live.healthy_share if live else situation.healthy_share
+    if found.edited is not None or found.health is None:
+        why = found.edited or f"the health of its {to} can't be read"
+    elif found.health.total == 0:
+        why = f"there is none on {to}"
+    elif found.health.healthy > 0 and found.health.share >= share:
+        return True, f"the frontend's too ({found.health})"
+    else:
+        why = f"its {to} can't take the traffic: {found.health}, and {share:.0%} must be"
+    return False, f"the frontend stays on {to.other}: {why}"
 
 
 def _listener(situation: Situation) -> Decision | None:

@@ -14,8 +14,9 @@ from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import CloudWatchAlarms, VpcNetwork
 from cutover.domain.colours import Colour
-from cutover.domain.environment import Environment
+from cutover.domain.environment import Environment, Services
 from cutover.domain.records import Deployment
+from cutover.domain.services import Service
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
@@ -65,6 +66,13 @@ def wiring() -> Wiring:
     )
 
 
+def _services(event: Mapping[str, Any]) -> Services:
+    """The services that the deployment releases."""
+    services = Environment.read(event["environment"]).services
+    released = {Service.BACKEND, *({Service.FRONTEND} if event.get("frontend_image") else {})}
+    return {service: targets for service, targets in services.items() if service in released}
+
+
 def monitoring(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return check_monitoring(
@@ -72,6 +80,7 @@ def monitoring(event: Mapping[str, Any]) -> dict[str, Any]:
         Environment.read(event["environment"]),
         Colour(event["colour"]),
         wired.variables.dashboard,
+        _services(event),
         alarms=wired.alarms,
     )
 
@@ -90,7 +99,7 @@ def look(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return watch(
         Deployment.read(event["deployment"]),
-        Environment.read(event["environment"]).targets,
+        _services(event),
         Colour(event["colour"]),
         journal=wired.journal,
         balancer=wired.balancer,
@@ -103,10 +112,10 @@ def share(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return judge_share(
         Deployment.read(event["deployment"]),
-        Environment.read(event["environment"]),
         Colour(event["colour"]),
         event["gates"],
         float(event["configuration"]["watch"]["healthy_share"]),
+        _services(event),
         balancer=wired.balancer,
         alarms=wired.alarms,
     )

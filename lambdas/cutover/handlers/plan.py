@@ -20,6 +20,7 @@ from cutover.adapters.plans import BucketPlans, StackTemplates
 from cutover.adapters.stacks import layers_of
 from cutover.domain.prices import NO_PRICES, PriceTable
 from cutover.domain.records import Deployment
+from cutover.domain.services import Service
 from cutover.domain.templates import read_templates
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
@@ -37,6 +38,7 @@ class Variables(Common):
     journal_table: str
     templates: str
     repository: str
+    frontend_repository: str
     artifacts_bucket: str
     code_key: str
     layer_arn: str
@@ -50,7 +52,7 @@ class Wiring:
     balancer: ElasticLoadBalancer
     layers: tuple[Layer, ...]
     templates: StackTemplates
-    registry: ElasticRegistry
+    registries: Mapping[Service, ElasticRegistry]
     sources: BucketSources
     plans: BucketPlans
     migrations: AskedMigrationPlans
@@ -60,7 +62,7 @@ class Wiring:
 @cache
 def wiring() -> Wiring:
     variables = read_variables(Variables)
-    storage, formation = client("s3"), client("cloudformation")
+    storage, formation, images = client("s3"), client("cloudformation"), client("ecr")
     templates = read_templates(variables.templates)
     return Wiring(
         Declared(
@@ -73,7 +75,12 @@ def wiring() -> Wiring:
         layers_of(formation, templates),
         StackTemplates(storage, formation, templates),
         # A plan names the repository; the address is the release's business.
-        ElasticRegistry(client("ecr"), variables.repository, variables.repository),
+        {
+            Service.BACKEND: ElasticRegistry(images, variables.repository, variables.repository),
+            Service.FRONTEND: ElasticRegistry(
+                images, variables.frontend_repository, variables.frontend_repository
+            ),
+        },
         BucketSources(storage, variables.artifacts_bucket),
         BucketPlans(storage, variables.artifacts_bucket),
         AskedMigrationPlans(patient_client("lambda", LOOK_SECONDS), variables.database_function),
@@ -100,7 +107,7 @@ def plan(event: Mapping[str, Any]) -> dict[str, Any]:
         balancer=wired.balancer,
         layers=wired.layers,
         templates=wired.templates,
-        registry=wired.registry,
+        registries=wired.registries,
         sources=wired.sources,
         plans=wired.plans,
         migrations=wired.migrations,

@@ -15,14 +15,16 @@ from cutover.adapters.prometheus import PrometheusMetrics
 from cutover.domain.colours import Colour
 from cutover.domain.errors import MisconfiguredError
 from cutover.domain.records import Deployment
+from cutover.domain.services import Service
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.compatibility import prove_compatible
-from cutover.steps.prove import prove, see_gone
+from cutover.steps.prove import prove_each, see_gone
 from cutover.steps.security import check_service
 from cutover.steps.see_release import see_release
 from cutover.steps.smoke import Smoke
+from cutover.steps.smoke_frontend import smoke_frontend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Variables(Common):
     jwt_secret: str
     load_balancer_dns: str
     domain: str
+    frontend_domain: str
     test_listener_port: int
     listener_port: int
 
@@ -39,6 +42,7 @@ class Variables(Common):
 class Wiring:
     variables: Variables
     http: BalancerHttp
+    pages: BalancerHttp
     secrets: SecretsStore
     clock: SystemClock
 
@@ -49,6 +53,7 @@ def wiring() -> Wiring:
     return Wiring(
         variables,
         BalancerHttp(variables.load_balancer_dns, variables.domain),
+        BalancerHttp(variables.load_balancer_dns, variables.frontend_domain),
         SecretsStore(client("secretsmanager")),
         SystemClock(),
     )
@@ -70,7 +75,11 @@ def smoke(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     port = wired.variables.test_listener_port
     user = smoke_user(wired)
-    return Smoke(port, deployment.id, deployment.version, user, http=wired.http, clock=wired.clock).run()
+    smoke = Smoke(port, deployment.id, deployment.version, user, http=wired.http, clock=wired.clock)
+    found = smoke.run()["gates"]
+    if event.get("frontend_image"):
+        found += smoke_frontend(port, deployment.version, wired.variables.domain, wired.pages)
+    return {"gates": found}
 
 
 def compatibility(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +106,9 @@ def proof(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     answers = int(event["configuration"]["watch"]["proof_answers"])
     port = wired.variables.listener_port
-    return prove(deployment.version, answers, port, http=wired.http, clock=wired.clock)
+    pages = {Service.FRONTEND: wired.pages} if event.get("frontend_image") else {}
+    services = {Service.BACKEND: wired.http, **pages}
+    return prove_each(services, deployment.version, answers, port, clock=wired.clock)
 
 
 def gone(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The release function: an image's digest and scan, the command on the idle colour, the targets' health, and
-the monitoring tier's own rollout."""
+"""The release function: the images' digests and scans, the commands on the idle colour, the targets, and the
+monitoring tier's own rollout."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.colours import Colour
 from cutover.domain.environment import Environment
 from cutover.domain.records import Deployment
+from cutover.domain.services import Service, read_images
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.boot import boot, look_at_boot, read_launch
 from cutover.steps.find_image import find_image
-from cutover.steps.release import look_at_release, start_release
+from cutover.steps.release import World, look_at_release, start_release
 from cutover.steps.roll_out_monitoring import roll_out_monitoring
-from cutover.steps.scan import look_at_scan
+from cutover.steps.scan import look_at_scans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,86 +32,97 @@ class Variables(Journalling):
     repository: str
     repository_uri: str
     release_document: str
+    frontend_repository: str
+    frontend_repository_uri: str
+    frontend_release_document: str
+
+    @property
+    def documents(self) -> Mapping[Service, str]:
+        return {Service.BACKEND: self.release_document, Service.FRONTEND: self.frontend_release_document}
 
 
 @dataclass(frozen=True)
 class Wiring:
     variables: Variables
-    journal: DynamoJournal
-    registry: ElasticRegistry
-    instances: AutoScalingInstances
+    world: World
     addresses: Ec2Addresses
-    commands: SystemsManagerCommands
-    balancer: ElasticLoadBalancer
-    clock: SystemClock
 
 
 @cache
 def wiring() -> Wiring:
-    variables = read_variables(Variables)
+    variables, images = read_variables(Variables), client("ecr")
+    registries = {
+        Service.BACKEND: ElasticRegistry(images, variables.repository, variables.repository_uri),
+        Service.FRONTEND: ElasticRegistry(
+            images, variables.frontend_repository, variables.frontend_repository_uri
+        ),
+    }
     return Wiring(
         variables,
-        DynamoJournal(client("dynamodb"), variables.journal_table),
-        ElasticRegistry(client("ecr"), variables.repository, variables.repository_uri),
-        AutoScalingInstances(client("autoscaling")),
+        World(
+            DynamoJournal(client("dynamodb"), variables.journal_table),
+            registries,
+            AutoScalingInstances(client("autoscaling")),
+            SystemsManagerCommands(client("ssm")),
+            ElasticLoadBalancer(client("elbv2")),
+            SystemClock(),
+        ),
         Ec2Addresses(client("ec2")),
-        SystemsManagerCommands(client("ssm")),
-        ElasticLoadBalancer(client("elbv2")),
-        SystemClock(),
     )
 
 
 def digest(event: Mapping[str, Any]) -> dict[str, Any]:
-    wired, deployment = wiring(), Deployment.read(event["deployment"])
-    return dict(find_image(deployment, str(event["tag"]), registry=wired.registry, journal=wired.journal))
+    world, service = wiring().world, Service(event["service"])
+    return dict(
+        find_image(
+            Deployment.read(event["deployment"]),
+            str(event["tag"]),
+            registry=world.registries[service],
+            journal=world.journal,
+            service=service,
+        )
+    )
 
 
 def scan(event: Mapping[str, Any]) -> dict[str, Any]:
-    wired = wiring()
-    return look_at_scan(str(event["image"]), str(event["since"]), registry=wired.registry, clock=wired.clock)
+    world = wiring().world
+    return look_at_scans(
+        read_images(event), str(event["since"]), registries=world.registries, clock=world.clock
+    )
 
 
 def start(event: Mapping[str, Any]) -> dict[str, Any]:
-    wired = wiring()
     return start_release(
         Deployment.read(event["deployment"]),
         Environment.read(event["environment"]),
         Colour(event["colour"]),
-        str(event["image"]),
-        journal=wired.journal,
-        registry=wired.registry,
-        instances=wired.instances,
-        commands=wired.commands,
-        clock=wired.clock,
+        read_images(event),
+        world=wiring().world,
     )
 
 
 def poll(event: Mapping[str, Any]) -> dict[str, Any]:
-    wired = wiring()
     return look_at_release(
         Deployment.read(event["deployment"]),
         Environment.read(event["environment"]),
         Colour(event["colour"]),
-        journal=wired.journal,
-        instances=wired.instances,
-        commands=wired.commands,
-        balancer=wired.balancer,
-        clock=wired.clock,
+        world=wiring().world,
     )
 
 
 def monitoring(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
+    world = wired.world
     return roll_out_monitoring(
         Deployment.read(event["deployment"]),
         Environment.read(event["environment"]),
         Colour(event["colour"]),
         event["configuration"]["monitoring"]["gate"] == "must",
-        journal=wired.journal,
-        instances=wired.instances,
+        journal=world.journal,
+        instances=world.instances,
         addresses=wired.addresses,
-        commands=wired.commands,
-        clock=wired.clock,
+        commands=world.commands,
+        clock=world.clock,
     )
 
 
@@ -121,15 +133,15 @@ def launched(event: Mapping[str, Any]) -> dict[str, Any]:
         wired.variables.cutover_environment,
         group,
         instance,
-        wired.variables.release_document,
-        journal=wired.journal,
-        registry=wired.registry,
-        commands=wired.commands,
+        wired.variables.documents,
+        journal=wired.world.journal,
+        registries=wired.world.registries,
+        commands=wired.world.commands,
     )
 
 
 def booted(event: Mapping[str, Any]) -> dict[str, Any]:
-    return look_at_boot(str(event["command"]), commands=wiring().commands)
+    return look_at_boot(str(event["command"]), commands=wiring().world.commands)
 
 
 ACTIONS = {

@@ -28,6 +28,7 @@ from cutover.domain.alarms import read_alarm_event
 from cutover.domain.errors import CutoverError, InvalidInputError
 from cutover.domain.records import Deployment
 from cutover.domain.rollback import Trigger
+from cutover.domain.services import Service
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.roll_back import (
     roll_back_by_hand,
@@ -50,9 +51,12 @@ logger.setLevel(logging.INFO)
 @dataclass(frozen=True, kw_only=True)
 class Variables(Journalling):
     release_document: str
+    frontend_release_document: str
     probe_function: str
     repository: str
     repository_uri: str
+    frontend_repository: str
+    frontend_repository_uri: str
     contraction_group: str
     state_machine_arn: str
 
@@ -65,8 +69,9 @@ class Wiring:
         self.clock = SystemClock()
 
     @property
-    def document(self) -> str:
-        return self.variables.release_document
+    def documents(self) -> Mapping[Service, str]:
+        known = self.variables
+        return {Service.BACKEND: known.release_document, Service.FRONTEND: known.frontend_release_document}
 
     @cached_property
     def journal(self) -> DynamoJournal:
@@ -103,10 +108,16 @@ class Wiring:
         return ProbeVisitor(client("lambda"), self.variables.probe_function)
 
     @cached_property
-    def registry(self) -> ElasticRegistry:
+    def registries(self) -> Mapping[Service, ElasticRegistry]:
         from cutover.adapters.artifacts import ElasticRegistry  # noqa: PLC0415  only a redeployment asks
 
-        return ElasticRegistry(client("ecr"), self.variables.repository, self.variables.repository_uri)
+        known, images = self.variables, client("ecr")
+        return {
+            Service.BACKEND: ElasticRegistry(images, known.repository, known.repository_uri),
+            Service.FRONTEND: ElasticRegistry(
+                images, known.frontend_repository, known.frontend_repository_uri
+            ),
+        }
 
     @cached_property
     def contractions(self) -> ScheduledContractions:

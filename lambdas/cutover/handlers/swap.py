@@ -13,8 +13,9 @@ from cutover.adapters.control import EventBus
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.domain.colours import Colour
-from cutover.domain.environment import Environment
+from cutover.domain.environment import Environment, Services
 from cutover.domain.records import Deployment
+from cutover.domain.services import read_images
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.shift import shift
@@ -40,11 +41,17 @@ def wiring() -> Wiring:
     )
 
 
+def _released(event: Mapping[str, Any]) -> Services:
+    """The services that the deployment releases."""
+    services = Environment.read(event["environment"]).services
+    return {service: services[service] for service in read_images(event)}
+
+
 def aim(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return aim_test_listener(
         Deployment.read(event["deployment"]),
-        Environment.read(event["environment"]).targets,
+        _released(event),
         Colour(event["colour"]),
         journal=wired.journal,
         balancer=wired.balancer,
@@ -55,7 +62,7 @@ def share(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return shift(
         Deployment.read(event["deployment"]),
-        Environment.read(event["environment"]).targets,
+        _released(event),
         Colour(event["colour"]),
         int(event["share"]),
         journal=wired.journal,
@@ -71,7 +78,7 @@ def move(event: Mapping[str, Any]) -> dict[str, Any]:
         Deployment.read(event["deployment"]),
         Environment.read(event["environment"]),
         Colour(event["colour"]),
-        str(event["image"]),
+        read_images(event),
         event["configuration"]["watch"],
         journal=wired.journal,
         balancer=wired.balancer,

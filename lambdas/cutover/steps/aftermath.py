@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cutover.domain.colours import Colour
     from cutover.domain.records import Deployment
     from cutover.domain.rollback import Trigger
+    from cutover.domain.services import Service
     from cutover.ports import (
         Clock,
         Contractions,
@@ -51,8 +52,8 @@ class World(Protocol):
     @property
     def visitor(self) -> Visitor: ...
     @property
-    def document(self) -> str:
-        """The release document's name."""
+    def documents(self) -> Mapping[Service, str]:
+        """The release documents' names."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from cutover.domain.colours import Colour
 from cutover.domain.errors import InvalidInputError, ReleaseFailedError
 from cutover.domain.records import Deployment, Item, Live, Status, colour_key, deployment_key
+from cutover.domain.services import Service
 from cutover.ports import Journal, Registry, RunCommand
 from cutover.steps.records import read_live
 from cutover.steps.release import UNFINISHED, release_parameters, told
@@ -28,12 +29,18 @@ class Answer:
     reason: str
 
 
-def decide(colour: Colour, line: Item | None, live: Live | None, record: Item | None) -> Answer:
+def decide(
+    colour: Colour,
+    line: Item | None,
+    live: Live | None,
+    record: Item | None,
+    service: Service = Service.BACKEND,
+) -> Answer:
     """`line` is what the journal says to stand on the colour, `record` the record of its deployment."""
     if line is None:
         return Answer(False, f"nothing was ever released on {colour}")
     name = f"version {line['version']}"
-    if live is not None and live.colour is colour and live.deployment == line["deployment"]:
+    if live is not None and _serves(live, colour, service, line):
         return Answer(True, f"{name} is live on {colour}")
     if not line.get("released"):
         return Answer(False, f"{name} has not arrived on {colour}; its deployment sees to the instances")
@@ -43,22 +50,32 @@ def decide(colour: Colour, line: Item | None, live: Live | None, record: Item | 
     return Answer(False, f"the deployment of {name} is {status}; it does not come up again on {colour}")
 
 
+def _serves(live: Live, colour: Colour, service: Service, line: Item) -> bool:
+    if service is Service.FRONTEND:
+        # It may have stayed behind when its deployment was rolled back.
+        return live.frontend is not None and (live.frontend.colour, live.frontend.image) == (
+            colour,
+            line["image"],
+        )
+    return live.colour is colour and live.deployment == line["deployment"]
+
+
 def boot(
     environment: str,
     group: str,
     instance: str,
-    document: str,
+    documents: Mapping[Service, str],
     *,
     journal: Journal,
-    registry: Registry,
+    registries: Mapping[Service, Registry],
     commands: RunCommand,
 ) -> dict[str, Any]:
     """{status: nothing | waiting, reason, command}. Raises NotReachableError while the instance has not
     reported to Systems Manager; asking again, even after an answer, does no harm."""
-    colour = _colour(environment, group)
-    line = journal.read(colour_key(colour))
+    service, colour = _place(environment, group)
+    line = journal.read(colour_key(colour, service))
     record = journal.read(deployment_key(str(line["deployment"]))) if line else None
-    answer = decide(colour, line, read_live(journal), record)
+    answer = decide(colour, line, read_live(journal), record, service)
     if line is None or not answer.wanted:
         return {"status": "nothing", "reason": answer.reason, "command": None}
     deployment = Deployment(
@@ -69,8 +86,9 @@ def boot(
         started="",
         settings=line.get("settings") or {},
     )
-    parameters = release_parameters("release", deployment, f"{registry.uri}@{line['image']}", colour)
-    command = commands.send(document, [instance], parameters, f"cutover {deployment.id} boot")
+    image_uri = f"{registries[service].uri}@{line['image']}"
+    parameters = release_parameters("release", deployment, image_uri, colour)
+    command = commands.send(documents[service], [instance], parameters, f"cutover {deployment.id} boot")
     return {"status": "waiting", "reason": answer.reason, "command": command}
 
 
@@ -96,8 +114,9 @@ def read_launch(event: Mapping[str, Any]) -> tuple[str, str]:
     return str(group), str(instance)
 
 
-def _colour(environment: str, group: str) -> Colour:
-    for colour in Colour:
-        if group == f"cutover-{environment}-backend-{colour}":
-            return colour
-    raise InvalidInputError(f"launch: the group {group!r} is not one of {environment}'s backends")
+def _place(environment: str, group: str) -> tuple[Service, Colour]:
+    for service in Service:
+        for colour in Colour:
+            if group == f"cutover-{environment}-{service}-{colour}":
+                return service, colour
+    raise InvalidInputError(f"launch: the group {group!r} is no service's of {environment}")

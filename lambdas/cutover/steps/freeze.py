@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cutover.domain.colours import Colour
-from cutover.domain.environment import Targets
 from cutover.domain.errors import ConflictError, ThrottledError, WrongEnvironmentError
 from cutover.domain.lock import Lock, LockRecord
 from cutover.domain.records import (
@@ -22,7 +21,9 @@ from cutover.domain.records import (
     Status,
     deployment_key,
     read_lock,
+    services_of,
 )
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Change
 from cutover.steps.aftermath import World, attempt
@@ -31,6 +32,7 @@ from cutover.steps.records import ending, read_live, unlocking
 from cutover.steps.roll_back import roll_back_by_hand
 
 if TYPE_CHECKING:
+    from cutover.domain.environment import Services, Targets
     from cutover.ports import Journal
 
 ATTEMPTS = 5
@@ -113,15 +115,25 @@ def _leave(holder: str, live: Live | None, problems: list[str], world: World) ->
     if live is not None and live.deployment == holder:
         return f"version {live.version} has the traffic and keeps it; alarms and `cutover rollback` guard it"
     if live is not None:
-        attempt("hold the listener", problems, lambda: hold(live.targets, live.colour, world))
+        attempt("hold the listener", problems, lambda: hold(_together(live), live.colour, world))
     if record.get("targets") and record.get("colour"):
-        targets, colour = Targets.read(record["targets"]), Colour(record["colour"])
-        if live is None and _may_serve(colour, targets, problems, world):
+        services, colour = services_of(record), Colour(record["colour"])
+        if live is None and _may_serve(colour, services[Service.BACKEND], problems, world):
             # A first release whose swap was cut short: nothing else could take what it has.
             return f"the first release, version {record.get('version')}, may have it and keeps it"
         if live is None or live.colour is not colour:
-            attempt("stop the containers", problems, lambda: stop_containers(colour, targets, record, world))
+            attempt("stop the containers", problems, lambda: stop_containers(colour, services, record, world))
     return f"it had not moved; version {live.version} has it" if live else "it had not moved"
+
+
+def _together(live: Live) -> Services:
+    """The services whose traffic belongs on the backend's colour; a frontend may have stayed behind."""
+    apart = live.frontend is not None and live.frontend.colour is not live.colour
+    return {
+        service: targets
+        for service, targets in live.services.items()
+        if service is Service.BACKEND or not apart
+    }
 
 
 def _may_serve(colour: Colour, targets: Targets, problems: list[str], world: World) -> bool:

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-ev
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from cutover.domain.alarms import alarm_names, is_fast, read_note
@@ -16,6 +17,7 @@ from cutover.domain.environment import Environment
 from cutover.domain.errors import InvalidInputError
 from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.records import Deployment
+from cutover.domain.services import BACKEND, Service
 from cutover.ports import Alarm, Alarms
 
 STANDING, NO_DATA = "ALARM", "INSUFFICIENT_DATA"
@@ -23,10 +25,16 @@ ALARMS, DASHBOARD = Subject("D1", Persona.RELIABILITY), Subject("C4b", Persona.R
 
 
 def check_monitoring(
-    deployment: Deployment, environment: Environment, colour: Colour, dashboard: str, *, alarms: Alarms
+    deployment: Deployment,
+    environment: Environment,
+    colour: Colour,
+    dashboard: str,
+    services: Collection[Service] = BACKEND,
+    *,
+    alarms: Alarms,
 ) -> dict[str, Any]:
     """{gates, quiet}; `quiet` when none of the alarms is in ALARM, so that the wait for them can end."""
-    names = alarm_names(deployment.environment, colour)
+    names = alarm_names(deployment.environment, colour, services)
     found = {alarm.name: alarm for alarm in alarms.find(names)}
     gates = [_alarm(name, found.get(name), environment, colour) for name in names]
     gates.append(_dashboard(dashboard, alarms.dashboard(dashboard)))
@@ -42,7 +50,7 @@ def _alarm(name: str, alarm: Alarm | None, environment: Environment, colour: Col
         note = read_note(alarm.description)
     except InvalidInputError as error:
         return ALARMS.judge(title, False, found=str(error), wanted=wanted)
-    right = note.colour is colour and note.targets == environment.targets
+    right = note.colour is colour and note.services == environment.services
     if is_fast(name) and right and alarm.state == NO_DATA:
         # No data is not OK; the five of D1 guard without it, so that it is told and does not close the gate.
         return ALARMS.inconclusive(title, found="it has no data", wanted=wanted, must=False)

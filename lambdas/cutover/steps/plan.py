@@ -25,11 +25,13 @@ from cutover.domain.input import Mode
 from cutover.domain.plan import differences, fingerprint, phases, rollback_of, sealed
 from cutover.domain.prices import PriceTable
 from cutover.domain.records import HISTORY, Deployment, Live, Status, deployment_key
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.domain.window import WindowDecision, decide_window, read_hours
 from cutover.ports import Clock, Journal, Layer, LoadBalancer, Plans, Registry, Sources, Templates
 from cutover.steps.layers import service_outputs
 from cutover.steps.live_weights import live_weights
+from cutover.steps.plan_frontend import planned_frontend
 from cutover.steps.records import read_live
 from cutover.steps.release_source import planned_migrations, source_of
 from cutover.steps.scan import outlook
@@ -58,7 +60,7 @@ def make_plan(
     balancer: LoadBalancer,
     layers: Sequence[Layer],
     templates: Templates,
-    registry: Registry,
+    registries: Mapping[Service, Registry],
     sources: Sources,
     plans: Plans,
     migrations: MigrationPlans,
@@ -73,11 +75,19 @@ def make_plan(
     MigrationRefusedError, GateFailedError. (A mere plan tells it instead.)
     """
     window = _window(deployment, configuration, clock)
-    image = _image(deployment, registry)
+    image = _image(deployment, registries[Service.BACKEND])
     source = source_of(deployment, journal=journal, sources=sources)
     live = read_live(journal)
     weights = live_weights(service_outputs(layers), balancer)
     colours = _colours(weights["backend"], live)
+    frontend = planned_frontend(
+        deployment,
+        live,
+        weights["frontend"],
+        colours.idle,
+        registry=registries[Service.FRONTEND],
+        sources=sources,
+    )
     wanted, running = templates.wanted(), templates.live()
     bodies = {name: body for name, (body, _) in wanted.items()}
     changes = change_sets_of(change_sets, bodies, running)
@@ -96,8 +106,9 @@ def make_plan(
             "live_version": live.version if live else None,
             "idle_colour": colours.idle.value,
             "colours": colours.reason,
-            "weights": _moves(weights, colours.idle),
+            "weights": _moves(weights, colours.idle, released=frontend is not None),
             "image": image,
+            "frontend": frontend,
             "source": source,
             "settings": dict(deployment.settings or {}),
             "allow_destructive": sorted(deployment.allow_destructive),
@@ -231,12 +242,13 @@ def _colours(weights: Weights, live: Live | None) -> ColourPlan:
     return colours
 
 
-def _moves(weights: Mapping[str, Weights], idle: Colour) -> dict[str, Any]:
-    """Where requests go now and after the deployment, by the service. The frontend's stay where they are:
-    a deployment releases the backend."""
-    after = {"backend": Weights.all_on(idle), "frontend": weights["frontend"]}
+def _moves(weights: Mapping[str, Weights], idle: Colour, *, released: bool) -> dict[str, Any]:
+    """Where requests go now and after the deployment, by the service: to one colour, but for a frontend that
+    was never released."""
+    then = Weights.all_on(idle)
+    after = {"backend": then, "frontend": then if released else weights["frontend"]}
     return {
-        service: {"now": _table(weights[service]), "after": _table(then)} for service, then in after.items()
+        service: {"now": _table(weights[service]), "after": _table(moved)} for service, moved in after.items()
     }
 
 

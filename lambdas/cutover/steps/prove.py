@@ -6,13 +6,17 @@ node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cutover.domain.errors import DataPlaneNotProvedError, NotReachableError
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Clock, Http
 
 PATH = "/api/health"
+#: What each service is asked for, under its own name.
+PATHS: Mapping[Service, str] = {Service.BACKEND: PATH, Service.FRONTEND: "/config.json"}
 VERSION_HEADER = "x-release-version"
 PAUSE_SECONDS = 0.1
 LONGEST_SECONDS = 90.0
@@ -21,7 +25,20 @@ GONE_ANSWERS = 20
 GONE_SECONDS = 20.0
 
 
-def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) -> dict[str, Any]:
+def prove_each(
+    services: Mapping[Service, Http], version: str, answers: int, port: int, *, clock: Clock
+) -> dict[str, Any]:
+    """The backend's proof, and the frontend's in it: nothing drains before each has been seen."""
+    proofs = {
+        service: prove(version, answers, port, http=http, clock=clock, path=PATHS[service])
+        for service, http in services.items()
+    }
+    return {**proofs.pop(Service.BACKEND), **{service.value: proof for service, proof in proofs.items()}}
+
+
+def prove(
+    version: str, answers: int, port: int, *, http: Http, clock: Clock, path: str = PATH
+) -> dict[str, Any]:
     """{first_answer_at, answers, tries}: the first of the N answers in a row. Each is asked for on a
     connection of its own, so that the balancer decides anew.
 
@@ -32,7 +49,7 @@ def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) ->
     while clock.monotonic() - began < LONGEST_SECONDS:
         tries += 1
         try:
-            answer = http.request("GET", port, PATH)
+            answer = http.request("GET", port, path)
             found, seen = (
                 answer.headers.get(VERSION_HEADER),
                 f"{answer.status} from {answer.headers.get(VERSION_HEADER)}",
@@ -48,7 +65,8 @@ def prove(version: str, answers: int, port: int, *, http: Http, clock: Clock) ->
         if row >= answers:
             return {"first_answer_at": first, "answers": row, "tries": tries, "version": version}
     raise DataPlaneNotProvedError(
-        f"{answers} answers in a row of version {version} were not seen in {tries} tries; the last was {seen}"
+        f"{answers} answers in a row of version {version} to {path} were not seen in {tries} tries; "
+        f"the last was {seen}"
     )
 
 

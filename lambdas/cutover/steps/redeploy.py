@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.environment import Targets
 from cutover.domain.errors import (
     ConflictError,
     ImageNotFoundError,
@@ -30,23 +29,27 @@ from cutover.domain.records import (
     LOCK,
     Deployment,
     Live,
+    LiveFrontend,
     Status,
     colour_key,
     deployment_key,
     history_key,
     read_lock,
+    services_of,
 )
 from cutover.domain.redeploy import Gate, Wish, decide_gate, former, read_wish, wanted_deployment
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Change, Invocation
 from cutover.steps.aftermath import World, attempt
 from cutover.steps.clean_up import stop_containers
 from cutover.steps.records import ending, read_live, require_lock, unlocking, update_record
-from cutover.steps.release import UNFINISHED, release_parameters, told
+from cutover.steps.release import UNFINISHED, Part, release_parameters, told
 from cutover.steps.roll_back import roll_back_by_hand
-from cutover.steps.swap import aim
+from cutover.steps.traffic import aim, move_traffic, takers
 
 if TYPE_CHECKING:
+    from cutover.domain.environment import Services
     from cutover.ports import Registry
 
 ATTEMPTS = 5
@@ -57,7 +60,7 @@ class Workshop(World, Protocol):
     """What the redeployment needs besides."""
 
     @property
-    def registry(self) -> Registry: ...
+    def registries(self) -> Mapping[Service, Registry]: ...
 
 
 def begin(execution: Mapping[str, Any], raw: object, environment: str, world: Workshop) -> dict[str, Any]:
@@ -74,11 +77,13 @@ def begin(execution: Mapping[str, Any], raw: object, environment: str, world: Wo
         live = read_live(world.journal)
         to = wanted_deployment(wish, live, environment)
         release = former(to, world.journal.read(deployment_key(to)))
-        if world.registry.digest(digest=release.image) is None:
-            raise ImageNotFoundError(
-                f"the image of deployment {to} ({release.image}) is gone from the registry; "
-                "deploy its source anew"
-            )
+        images = {Service.BACKEND: release.image, Service.FRONTEND: release.frontend_image}
+        for service, image in images.items():
+            if image is not None and world.registries[service].digest(digest=image) is None:
+                raise ImageNotFoundError(
+                    f"the {service}'s image of deployment {to} ({image}) is gone from the registry; "
+                    "deploy its source anew"
+                )
         assert live is not None
         moved = _instant(live, wish, environment, world)
         if moved:
@@ -97,6 +102,7 @@ def begin(execution: Mapping[str, Any], raw: object, environment: str, world: Wo
             "leaves": live.deployment,
             "from": live.colour.value,
             "targets": live.targets.as_json(),
+            Service.FRONTEND.value: {"targets": live.frontend.targets.as_json()} if live.frontend else None,
             "moved": moved,
         }
         record = _open(identity, str(execution.get("Id")), wish, environment, plan=plan, world=world)
@@ -108,9 +114,9 @@ def block(deployment: Deployment, plan: Mapping[str, Any], world: Workshop) -> d
     have been moved already. The record says so before the listener does, so that it is always undone."""
     if plan["moved"]:
         return {"status": "moved", "reason": "users are with the release that stood on the other colour"}
-    targets = Targets.read(plan["targets"])
     update_record(world.journal, deployment, {"blocked": True})
-    world.balancer.block(targets.listener_arn)
+    for targets in _services(plan).values():
+        world.balancer.block(targets.listener_arn)
     return {"status": "blocked", "reason": "users are answered 503 until the release is up"}
 
 
@@ -202,45 +208,77 @@ def _stopped(held: LockRecord | None, identity: str, now: str, world: World) -> 
     return ending(held.holder, str(record["started"]), Status.ABANDONED, now, cause)
 
 
+def _services(plan: Mapping[str, Any]) -> Services:
+    """Those that come back: a former release from before there was a frontend has none."""
+    return {
+        service: targets
+        for service, targets in services_of(plan).items()
+        if service is Service.BACKEND or plan.get("frontend_image")
+    }
+
+
 def send(deployment: Deployment, plan: Mapping[str, Any], world: Workshop) -> dict[str, Any]:
-    """Step 2: {status: waiting, command}. The image goes to every instance of the other colour."""
+    """Step 2: {status: waiting, command}. The images go to every instance of the other colour."""
     record = world.journal.read(deployment.key) or {}
-    if record.get("command_id"):
-        return {"status": "waiting", "command": record["command_id"]}
-    colour, targets = Colour(plan["colour"]), Targets.read(plan["targets"])
+    commands = [_send(deployment, plan, service, record, world) for service in _services(plan)]
+    return {"status": "waiting", "command": commands[0]}
+
+
+def _send(
+    deployment: Deployment,
+    plan: Mapping[str, Any],
+    service: Service,
+    record: Mapping[str, Any],
+    world: Workshop,
+) -> str:
+    part = Part(service, str(plan[f"{_prefix(service)}image_uri"]))
+    if command := record.get(f"{part.prefix}command_id"):
+        return str(command)
+    colour, targets = Colour(plan["colour"]), _services(plan)[service]
     instances = instances_of(world.balancer.health(targets.of(colour)))
     if not instances:
-        raise ReleaseFailedError(f"{colour} has no registered instance, so there is nothing to release on")
+        raise ReleaseFailedError(
+            f"{colour} has no registered instance{part.of}, so there is nothing to release on"
+        )
     line = {
         "deployment": plan["deployment"],
         "version": plan["version"],
-        "image": plan["image"],
+        "image": plan[f"{part.prefix}image"],
         "settings": plan["settings"],
         "released": False,
     }
-    world.journal.write([Change("put", colour_key(colour), line)], lock=deployment.lock)
+    world.journal.write([Change("put", colour_key(colour, service), line)], lock=deployment.lock)
     what = replace(deployment, id=str(plan["deployment"]), settings=plan["settings"])
-    parameters = release_parameters("release", what, str(plan["image_uri"]), colour)
-    command = world.commands.send(world.document, instances, parameters, f"cutover {deployment.id} redeploy")
-    update_record(world.journal, deployment, {"command_id": command, "command_instances": len(instances)})
-    return {"status": "waiting", "command": command}
+    parameters = release_parameters("release", what, part.image_uri, colour)
+    command = world.commands.send(
+        world.documents[service], instances, parameters, f"cutover {deployment.id} redeploy"
+    )
+    sent = {f"{part.prefix}command_id": command, f"{part.prefix}command_instances": len(instances)}
+    update_record(world.journal, deployment, sent)
+    return command
+
+
+def _prefix(service: Service) -> str:
+    return Part(service, "").prefix
 
 
 def look(deployment: Deployment, plan: Mapping[str, Any], world: Workshop) -> dict[str, Any]:
-    """Steps 2 and 3: {status: waiting | up | healthy, found}: the script on every instance, then the
+    """Steps 2 and 3: {status: waiting | up | healthy, found}: the scripts on every instance, then the
     balancer. Raises ReleaseFailedError with the script's last lines."""
     record = world.journal.read(deployment.key) or {}
-    invocations = world.commands.invocations(str(record["command_id"]))
-    failed = [one for one in invocations if one.status != "Success" and one.status not in UNFINISHED]
-    if failed:
-        raise ReleaseFailedError("; ".join(told(one) for one in failed))
-    wanted = int(record["command_instances"])
-    if not _all_up(invocations, wanted):
-        return {"status": "waiting", "found": f"the script runs on {wanted} instances"}
-    colour, targets = Colour(plan["colour"]), Targets.read(plan["targets"])
-    health = health_of(world.balancer.health(targets.of(colour)))
-    well = health.total > 0 and health.healthy == health.total
-    return {"status": "healthy" if well else "up", "found": str(health)}
+    colour, found, well = Colour(plan["colour"]), [], True
+    for service, targets in _services(plan).items():
+        invocations = world.commands.invocations(str(record[f"{_prefix(service)}command_id"]))
+        failed = [one for one in invocations if one.status != "Success" and one.status not in UNFINISHED]
+        if failed:
+            raise ReleaseFailedError("; ".join(told(one) for one in failed))
+        wanted = int(record[f"{_prefix(service)}command_instances"])
+        if not _all_up(invocations, wanted):
+            return {"status": "waiting", "found": f"the script runs on {wanted} instances"}
+        health = health_of(world.balancer.health(targets.of(colour)))
+        well = well and health.total > 0 and health.healthy == health.total
+        found.append(f"{health}{Part(service, '').of}")
+    return {"status": "healthy" if well else "up", "found": "; ".join(found)}
 
 
 def _all_up(invocations: Any, wanted: int) -> bool:
@@ -254,24 +292,25 @@ def restore(
     """Step 4: the traffic goes to the former release, and everything is written down and told."""
     began = world.clock.monotonic()
     record = world.journal.read(deployment.key) or {}
-    colour, targets = Colour(plan["colour"]), Targets.read(plan["targets"])
+    colour, services = Colour(plan["colour"]), _services(plan)
     live = _live_now(world)
     if record.get("status") != Status.SUCCEEDED:
         require_lock(world.journal, deployment.lock)
-        health = health_of(world.balancer.health(targets.of(colour)))
-        if health.healthy == 0 or health.share < live.healthy_share:
-            raise UnhealthyTargetsError(f"{colour} can't take the traffic: {health}")
-        world.balancer.set_weights(targets.listener_arn, targets, Weights.all_on(colour))
+        for service, targets in services.items():
+            health = health_of(world.balancer.health(targets.of(colour)))
+            if health.healthy == 0 or health.share < live.healthy_share:
+                raise UnhealthyTargetsError(f"{colour} can't take the traffic of the {service}: {health}")
+        move_traffic(services, Weights.all_on(colour), balancer=world.balancer)
         own = {"name": "Restore traffic", "budget_seconds": 30, "seconds": world.clock.monotonic() - began}
         steps = [*steps, own]
         world.journal.write(
             _restored(deployment, plan, live=live, record=record, now=text(world.clock.now()), steps=steps)
         )
     problems: list[str] = []
-    attempt("aim the test listener", problems, lambda: aim(targets, colour.other, balancer=world.balancer))
+    attempt("aim the test listener", problems, lambda: aim(services, colour.other, balancer=world.balancer))
     if not plan["moved"]:
         left = world.journal.read(deployment_key(str(plan["leaves"]))) or {}
-        attempt("stop the containers", problems, lambda: stop_containers(colour.other, targets, left, world))
+        attempt("stop the containers", problems, lambda: stop_containers(colour.other, services, left, world))
     answer = {
         "action": "rolled_back",
         "deployment": deployment.id,
@@ -309,10 +348,11 @@ def _restored(
         swapped_at=now,
         rolled_back=True,
         candidate=None,
+        frontend=_frontend(plan, live, colour),
     )
     return [
         Change("put", LIVE, again.item(), expect={"deployment": live.deployment}),
-        Change("update", colour_key(colour), {"released": True}),
+        *(Change("update", colour_key(colour, service), {"released": True}) for service in _services(plan)),
         unlocking(deployment.lock, now),
         *ending(
             deployment.id,
@@ -322,6 +362,17 @@ def _restored(
             {"phases": [dict(step) for step in steps], "blocked": False, "cause": record.get("cause")},
         ),
     ]
+
+
+def _frontend(plan: Mapping[str, Any], live: Live, colour: Colour) -> LiveFrontend | None:
+    if live.frontend is None or not plan.get("frontend_image"):
+        return live.frontend
+    return replace(
+        live.frontend,
+        image=str(plan["frontend_image"]),
+        previous_image=live.frontend.image,
+        colour=colour,
+    )
 
 
 def undo(
@@ -335,7 +386,7 @@ def undo(
     what, problems = read_failure(failure), list[str]()
     traffic = "the traffic stays where it is"
     if record.get("blocked"):
-        traffic = _unblock(Targets.read(plan["targets"]), Colour(plan["from"]), world)
+        traffic = _unblock(_services(plan), Colour(plan["from"]), world)
     cause = f"{what}; {traffic}"
     now = text(world.clock.now())
     ended = ending(deployment.id, deployment.started, Status.FAILED, now, {"cause": cause})
@@ -347,9 +398,11 @@ def undo(
     return {"cause": cause, "problems": problems}
 
 
-def _unblock(targets: Targets, colour: Colour, world: World) -> str:
-    health = health_of(world.balancer.health(targets.of(colour)))
-    if health.healthy == 0:
-        return f"users are still answered 503, for {colour} has no healthy target: {health}"
-    world.balancer.set_weights(targets.listener_arn, targets, Weights.all_on(colour))
+def _unblock(services: Services, colour: Colour, world: World) -> str:
+    try:
+        back = takers(services, colour, {Service.BACKEND}, "the traffic", balancer=world.balancer)
+    except UnhealthyTargetsError as error:
+        return f"users are still answered 503, for {error}"
+    move_traffic(back, Weights.all_on(colour), balancer=world.balancer)
+    health = health_of(world.balancer.health(services[Service.BACKEND].of(colour)))
     return f"the traffic is back on {colour} ({health})"

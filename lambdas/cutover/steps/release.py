@@ -1,9 +1,13 @@
-"""Start the release script on every instance of the idle colour, and see it through to healthy targets."""
+"""Start the release scripts on every instance of the idle colour, and see them through to healthy targets.
+
+Each service has its own document, instances and image; they arrive together or not at all.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +17,7 @@ from cutover.domain.errors import NotReachableError, ReleaseFailedError, Unhealt
 from cutover.domain.gates import Persona, Subject
 from cutover.domain.health import Health, health_of
 from cutover.domain.records import Deployment, colour_key
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Instances, Invocation, Journal, LoadBalancer, Registry, RunCommand
 from cutover.steps.records import read_live, update_record
@@ -24,138 +29,208 @@ HEALTHY_WITHIN_SECONDS = 300
 LAST_LINES = 12
 
 
+@dataclass(frozen=True)
+class Part:
+    """One service's part of the release. Its fields in the record begin with `prefix`."""
+
+    service: Service
+    image_uri: str
+
+    @property
+    def prefix(self) -> str:
+        return "" if self.service is Service.BACKEND else f"{self.service}_"
+
+    @property
+    def of(self) -> str:
+        """In a sentence: nothing for the backend, which every release has."""
+        return "" if self.service is Service.BACKEND else f" of the {self.service}"
+
+
+@dataclass(frozen=True)
+class World:
+    """What a release needs."""
+
+    journal: Journal
+    registries: Mapping[Service, Registry]
+    instances: Instances
+    commands: RunCommand
+    balancer: LoadBalancer
+    clock: Clock
+
+
 def start_release(
     deployment: Deployment,
     environment: Environment,
     colour: Colour,
-    image: str,
+    images: Mapping[Service, str],
     *,
-    journal: Journal,
-    registry: Registry,
-    instances: Instances,
-    commands: RunCommand,
-    clock: Clock,
+    world: World,
 ) -> dict[str, Any]:
-    """{status: waiting, command}. The record says what stands on the colour before anything is sent, so that
-    a rollback always knows what to stop. A second attempt finds the first command.
+    """{status: waiting, command}. `images` are the digests by the service. The record says what stands on the
+    colour before anything is sent, so that a rollback always knows what to stop. A second attempt finds the
+    first commands.
 
     The command is None while an instance has not reported to Systems Manager yet: looking again then sends
     it.
     """
-    record = journal.read(deployment.key) or {}
-    if record.get("command_id"):
-        return {"status": "waiting", "command": record["command_id"]}
-    live = read_live(journal)
-    if live is not None and live.colour is colour:
-        raise ReleaseFailedError(f"{colour} is live with version {live.version}; the plan no longer holds")
-    image_uri = f"{registry.uri}@{image}"
-    standing: dict[str, Any] = {
-        "image": image,
-        "image_uri": image_uri,
+    record = world.journal.read(deployment.key) or {}
+    parts = [Part(service, f"{world.registries[service].uri}@{image}") for service, image in images.items()]
+    if not _sent(record, parts):
+        live = read_live(world.journal)
+        if live is not None and live.colour is colour:
+            raise ReleaseFailedError(
+                f"{colour} is live with version {live.version}; the plan no longer holds"
+            )
+        world.journal.write(
+            [
+                Change("update", deployment.key, _standing(environment, colour, images, parts)),
+                # What a new instance of this colour comes up with: see steps/boot.py.
+                *(
+                    Change("put", colour_key(colour, service), _line(deployment, image))
+                    for service, image in images.items()
+                ),
+            ],
+            lock=deployment.lock,
+        )
+    commands = [_send(deployment, environment, colour, part, record, world=world) for part in parts]
+    return {"status": "waiting", "command": commands[0]["command"]}
+
+
+def _sent(record: Mapping[str, Any], parts: Sequence[Part]) -> bool:
+    return all(record.get(f"{part.prefix}command_id") for part in parts)
+
+
+def _standing(
+    environment: Environment, colour: Colour, images: Mapping[Service, str], parts: Sequence[Part]
+) -> dict[str, Any]:
+    uris = {part.service: part.image_uri for part in parts}
+    frontend = Service.FRONTEND
+    return {
+        "image": images[Service.BACKEND],
+        "image_uri": uris[Service.BACKEND],
         "colour": colour.value,
         "targets": environment.targets.as_json(),
+        frontend.value: {
+            "image": images.get(frontend),
+            "image_uri": uris.get(frontend),
+            "targets": environment.frontend_targets.as_json(),
+        },
     }
-    # What a new instance of this colour comes up with: see steps/boot.py.
-    line = {
+
+
+def _line(deployment: Deployment, image: str) -> dict[str, Any]:
+    return {
         "deployment": deployment.id,
         "version": deployment.version,
         "image": image,
         "settings": dict(deployment.settings or {}),
         "released": False,
     }
-    journal.write(
-        [Change("update", deployment.key, standing), Change("put", colour_key(colour), line)],
-        lock=deployment.lock,
-    )
-    return _send(
-        deployment,
-        environment,
-        colour,
-        image_uri,
-        journal=journal,
-        instances=instances,
-        commands=commands,
-        clock=clock,
-    )
 
 
 def look_at_release(
-    deployment: Deployment,
-    environment: Environment,
-    colour: Colour,
-    *,
-    journal: Journal,
-    instances: Instances,
-    commands: RunCommand,
-    balancer: LoadBalancer,
-    clock: Clock,
+    deployment: Deployment, environment: Environment, colour: Colour, *, world: World
 ) -> dict[str, Any]:
-    """{status: waiting | healthy, found, gates when healthy}.
+    """{status: waiting | healthy, found, gates when healthy}: of all services together. While it waits,
+    {command}: the backend's, None while it could not be sent.
 
     Raises ReleaseFailedError with the script's last lines, or UnhealthyTargetsError when the script ended
     well but the balancer does not find the targets healthy in time.
     """
-    record = journal.read(deployment.key) or {}
-    command = record.get("command_id")
-    if not command:
-        uri = str(record["image_uri"])
-        return _send(
-            deployment,
-            environment,
-            colour,
-            uri,
-            journal=journal,
-            instances=instances,
-            commands=commands,
-            clock=clock,
+    record = world.journal.read(deployment.key) or {}
+    looks = [_look(deployment, environment, colour, part, record, world=world) for part in _parts_of(record)]
+    waiting = [look["found"] for look in looks if look["status"] != "healthy"]
+    if waiting:
+        command = looks[0].get("command", record.get("command_id"))
+        return {"status": "waiting", "found": "; ".join(waiting), "command": command}
+    arrived = [
+        Change(
+            "update",
+            colour_key(colour, part.service),
+            {"released": True},
+            expect={"deployment": deployment.id},
         )
-    expected = int(record.get("command_instances") or 1)
-    invocations = commands.invocations(command)
+        for part in _parts_of(record)
+    ]
+    world.journal.write(arrived, lock=deployment.lock)
+    return {
+        "status": "healthy",
+        "found": "; ".join(look["found"] for look in looks),
+        "gates": [gate for look in looks for gate in look["gates"]],
+    }
+
+
+def _parts_of(record: Mapping[str, Any]) -> list[Part]:
+    frontend = (record.get(Service.FRONTEND) or {}).get("image_uri")
+    pages = [Part(Service.FRONTEND, str(frontend))] if frontend else []
+    return [Part(Service.BACKEND, str(record["image_uri"])), *pages]
+
+
+def _look(
+    deployment: Deployment,
+    environment: Environment,
+    colour: Colour,
+    part: Part,
+    record: Mapping[str, Any],
+    *,
+    world: World,
+) -> dict[str, Any]:
+    command, place = record.get(f"{part.prefix}command_id"), environment.place(part.service)
+    if not command:
+        sent = _send(deployment, environment, colour, part, record, world=world)
+        return {"found": f"the command{part.of} is on its way", **sent}
+    expected = int(record.get(f"{part.prefix}command_instances") or 1)
+    invocations = world.commands.invocations(str(command))
     failed = [i for i in invocations if i.status != "Success" and i.status not in UNFINISHED]
     if failed:
-        raise ReleaseFailedError("; ".join(told(invocation) for invocation in failed))
+        whose = "" if part.service is Service.BACKEND else f"the {part.service}: "
+        raise ReleaseFailedError(whose + "; ".join(told(each) for each in failed))
     done = sum(invocation.status == "Success" for invocation in invocations)
     if done < expected:
-        return {"status": "waiting", "found": f"the script ended on {done} of {expected} instances"}
-    health = health_of(balancer.health(environment.targets.of(colour)))
-    wanted = expected * environment.containers_per_instance
+        found = f"the script{part.of} ended on {done} of {expected} instances"
+        return {"status": "waiting", "found": found}
+    health = health_of(world.balancer.health(place.targets.of(colour)))
+    wanted = expected * place.containers_per_instance
     if health.healthy < wanted:
-        _not_for_ever(deployment, record, health, wanted, journal=journal, clock=clock)
-        return {"status": "waiting", "found": f"{health}, {wanted} wanted"}
-    arrived = Change("update", colour_key(colour), {"released": True}, expect={"deployment": deployment.id})
-    journal.write([arrived], lock=deployment.lock)
-    return {"status": "healthy", "found": str(health), "gates": _gates(invocations, health, wanted)}
+        _not_for_ever(deployment, record, part, health, wanted, world=world)
+        return {"status": "waiting", "found": f"{health}{part.of}, {wanted} wanted"}
+    return {
+        "status": "healthy",
+        "found": f"{health}{part.of}",
+        "gates": _gates(invocations, health, wanted, part),
+    }
 
 
 def _send(
     deployment: Deployment,
     environment: Environment,
     colour: Colour,
-    image_uri: str,
+    part: Part,
+    record: Mapping[str, Any],
     *,
-    journal: Journal,
-    instances: Instances,
-    commands: RunCommand,
-    clock: Clock,
+    world: World,
 ) -> dict[str, Any]:
-    group = instances.group(environment.group(colour))
+    """The command of a service, sent once."""
+    if command := record.get(f"{part.prefix}command_id"):
+        return {"status": "waiting", "command": command}
+    place = environment.place(part.service)
+    name = place.group(colour)
+    group = world.instances.group(name)
     if group is None or not group.instances:
-        raise ReleaseFailedError(
-            f"the Auto Scaling group {environment.group(colour)} has no instance in service"
-        )
-    parameters = release_parameters("release", deployment, image_uri, colour)
+        raise ReleaseFailedError(f"the Auto Scaling group {name} has no instance in service")
+    parameters = release_parameters("release", deployment, part.image_uri, colour)
     try:
-        command = commands.send(
-            environment.release_document, group.instances, parameters, f"cutover {deployment.id} release"
+        command = world.commands.send(
+            place.document, group.instances, parameters, f"cutover {deployment.id} release"
         )
     except NotReachableError as error:
         return {"status": "waiting", "command": None, "found": str(error)}
     sent = {
-        "command_id": command,
-        "command_instances": len(group.instances),
-        "command_sent": text(clock.now()),
+        f"{part.prefix}command_id": command,
+        f"{part.prefix}command_instances": len(group.instances),
+        f"{part.prefix}command_sent": text(world.clock.now()),
     }
-    update_record(journal, deployment, sent)
+    update_record(world.journal, deployment, sent)
     return {"status": "waiting", "command": command}
 
 
@@ -176,35 +251,39 @@ def release_parameters(
 def _not_for_ever(
     deployment: Deployment,
     record: Mapping[str, Any],
+    part: Part,
     health: Health,
     wanted: int,
     *,
-    journal: Journal,
-    clock: Clock,
+    world: World,
 ) -> None:
-    since = record.get("released_at")
+    since = record.get(f"{part.prefix}released_at")
     if since is None:
-        update_record(journal, deployment, {"released_at": text(clock.now())})
+        now = text(world.clock.now())
+        update_record(world.journal, deployment, {f"{part.prefix}released_at": now})
         return
-    waited = (clock.now() - datetime.fromisoformat(str(since))).total_seconds()
+    waited = (world.clock.now() - datetime.fromisoformat(str(since))).total_seconds()
     if waited > HEALTHY_WITHIN_SECONDS:
         raise UnhealthyTargetsError(
-            f"{waited:.0f} s after the script had ended, the balancer finds {health}; {wanted} are wanted"
+            f"{waited:.0f} s after the script{part.of} had ended, the balancer finds {health}; "
+            f"{wanted} are wanted"
         )
 
 
-def _gates(invocations: Sequence[Invocation], health: Health, wanted: int) -> list[dict[str, Any]]:
+def _gates(
+    invocations: Sequence[Invocation], health: Health, wanted: int, part: Part
+) -> list[dict[str, Any]]:
     count = len(invocations)
     return [
         SUBJECT.judge(
-            "The release runs on every instance",
+            f"The release{part.of} runs on every instance",
             True,
             found=f"{count} of {count} instances",
             wanted="every instance in service",
             samples=count,
         ).as_json(),
         SUBJECT.judge(
-            "Every target is healthy",
+            f"Every target{part.of} is healthy",
             health.healthy >= wanted,
             found=str(health),
             wanted=f"{wanted} healthy",

@@ -1,54 +1,40 @@
 """Send the traffic back to the previous colour, and only then see to everything else.
 
-The way to the one change of the listener is as short as it can be: four reads side by side, a pure decision,
-the change. What follows (the record, the execution, the containers, the lock, the bus) may fail piece by
-piece: each failure is recorded and told, and none undoes the change.
+The way to the change of the listener and of the frontend's rule is as short as it can be: six reads side by
+side, a pure decision, the two changes side by side. What follows (the record, the execution, the containers,
+the lock, the bus) may fail piece by piece: each failure is recorded and told, and none undoes the change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.environment import Targets
 from cutover.domain.errors import (
     CutoverError,
-    MisconfiguredError,
     NothingToRollBackError,
     NotReachableError,
     UnhealthyTargetsError,
     WrongEnvironmentError,
 )
 from cutover.domain.failure import read_failure
-from cutover.domain.health import Health, health_of
-from cutover.domain.records import LIVE, Deployment, Live, Status, colour_key, deployment_key
+from cutover.domain.records import Deployment, Live, Status, deployment_key, services_of
 from cutover.domain.rollback import Action, Decision, Situation, Trigger, decide
 from cutover.domain.rollback_clock import Clock, embedded_metrics
+from cutover.domain.services import Service
 from cutover.steps.aftermath import Aftermath, World, attempt
+from cutover.steps.reading import Reading, read, read_live
+from cutover.steps.traffic import move_traffic
 
 if TYPE_CHECKING:
     from cutover.domain.alarms import AlarmEvent
-    from cutover.ports import Journal, LoadBalancer
+    from cutover.domain.environment import Services
 
 #: How long the previous containers may take to become healthy again: D2 wants all of it within a minute.
 REVIVAL_SECONDS = 50.0
 REVIVAL_PAUSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was found out, side by side."""
-
-    live: Live | None
-    journal_readable: bool
-    weights: Weights | None
-    edited: str | None
-    health: Health | None
-    standing: str | None
-    problems: tuple[str, ...] = field(default=())
 
 
 def roll_back_on_alarm(alarm: AlarmEvent, environment: str, world: World) -> dict[str, Any]:
@@ -56,7 +42,7 @@ def roll_back_on_alarm(alarm: AlarmEvent, environment: str, world: World) -> dic
     note = alarm.note
     if note.environment != environment:
         raise WrongEnvironmentError(f"alarm {alarm.name} guards {note.environment!r}, not {environment!r}")
-    reading = _read(note.targets, note.colour.other, world)
+    reading = read(note.services, note.colour.other, world)
     situation = replace(_situation(Trigger.ALARM, note.colour, reading, world), raised_at=alarm.at)
     about = Aftermath(
         trigger=Trigger.ALARM,
@@ -66,7 +52,7 @@ def roll_back_on_alarm(alarm: AlarmEvent, environment: str, world: World) -> dic
         failing=note.colour,
         environment=environment,
     )
-    return _act(situation, note.targets, about, reading.problems, world)
+    return _act(situation, note.services, about, reading.problems, world)
 
 
 def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world: World) -> dict[str, Any]:
@@ -74,13 +60,13 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
     if named != environment:
         raise WrongEnvironmentError(f"environment: {named!r} is not this one; write {environment!r}")
     asked = world.clock.now()
-    live = _live(world.journal)
+    live = read_live(world.journal)
     if live is None:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
     failing = live.candidate.colour if live.candidate else live.colour
     if live.candidate is None:
         _something_to_go_back_to(live, environment)
-    reading = _read(live.targets, failing.other, world)
+    reading = read(live.services, failing.other, world)
     about = Aftermath(
         trigger=Trigger.PERSON,
         name=by,
@@ -90,7 +76,7 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
         environment=environment,
     )
     situation = replace(_situation(Trigger.PERSON, failing, reading, world), live=live, journal_readable=True)
-    return _act(situation, live.targets, about, reading.problems, world)
+    return _act(situation, live.services, about, reading.problems, world)
 
 
 def _something_to_go_back_to(live: Live, environment: str) -> None:
@@ -114,8 +100,8 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
         return {"action": "not_needed", "reason": "nothing had been released, so the traffic was not touched"}
     if record.get("status") == Status.ROLLED_BACK:
         return {"action": "not_needed", "reason": "it had been rolled back already"}
-    targets, colour = Targets.read(record["targets"]), Colour(record["colour"])
-    reading = _read(targets, colour.other, world)
+    services, colour = services_of(record), Colour(record["colour"])
+    reading = read(services, colour.other, world)
     live = reading.live
     mine = live is not None and live.deployment == deployment.id and not live.rolled_back
     tried = live is not None and live.candidate is not None and live.candidate.deployment == deployment.id
@@ -132,9 +118,9 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
         deployment=deployment,
     )
     if not (mine or tried or unrecorded):
-        return _leave_traffic(reading, about, targets, record, world)
+        return _leave_traffic(reading, about, services, record, world)
     return _act(
-        _situation(Trigger.DEPLOYMENT, colour, reading, world), targets, about, reading.problems, world
+        _situation(Trigger.DEPLOYMENT, colour, reading, world), services, about, reading.problems, world
     )
 
 
@@ -147,11 +133,11 @@ def take_back_what_was_left(deployment: Deployment, world: World) -> dict[str, A
     """
     from cutover.domain.input import Mode  # noqa: PLC0415  no rollback waits for it
 
-    live = _live(world.journal)
+    live = read_live(world.journal)
     candidate = live.candidate if live else None
     if live is None or candidate is None or deployment.mode == Mode.PLAN:
         return {"action": "not_needed", "reason": "no earlier deployment died while it moved the traffic"}
-    reading = _read(live.targets, live.colour, world)
+    reading = read(live.services, live.colour, world)
     about = Aftermath(
         trigger=Trigger.DEPLOYMENT,
         name=deployment.id,
@@ -162,7 +148,7 @@ def take_back_what_was_left(deployment: Deployment, world: World) -> dict[str, A
         deployment=deployment,
     )
     situation = _situation(Trigger.DEPLOYMENT, candidate.colour, reading, world)
-    answer = _act(situation, live.targets, about, reading.problems, world)
+    answer = _act(situation, live.services, about, reading.problems, world)
     if answer["action"] == "refused":
         raise UnhealthyTargetsError(
             f"deployment {candidate.deployment} died while it moved the traffic to {candidate.colour}, and "
@@ -172,7 +158,7 @@ def take_back_what_was_left(deployment: Deployment, world: World) -> dict[str, A
 
 
 def _leave_traffic(
-    reading: Reading, about: Aftermath, targets: Targets, record: Mapping[str, Any], world: World
+    reading: Reading, about: Aftermath, services: Services, record: Mapping[str, Any], world: World
 ) -> dict[str, Any]:
     colour, reason = about.failing, "the traffic had not moved"
     if reading.live is not None and reading.live.colour is colour:
@@ -185,7 +171,7 @@ def _leave_traffic(
     from cutover.steps.clean_up import stop_containers  # noqa: PLC0415  as below
 
     problems = list(reading.problems)
-    attempt("stop the containers", problems, lambda: stop_containers(colour, targets, record, world))
+    attempt("stop the containers", problems, lambda: stop_containers(colour, services, record, world))
     stopped = "its containers are being stopped" if len(problems) == len(reading.problems) else "see problems"
     return {
         "action": "not_needed",
@@ -193,40 +179,6 @@ def _leave_traffic(
         "problems": problems,
         "deployment": about.name,
     }
-
-
-def _read(targets: Targets, other: Colour, world: World) -> Reading:
-    """Listener, the other colour's health, what is live and what stands there: at the same time, and each
-    may fail alone."""
-    balancer, problems = world.balancer, list[str]()
-    with ThreadPoolExecutor(4) as pool:
-        listener = pool.submit(_listener, balancer, targets)
-        health = pool.submit(lambda: health_of(balancer.health(targets.of(other))))
-        # Made while those two are on their way, and in this thread: making clients is not safe in several.
-        journal = world.journal
-        live = pool.submit(_live, journal)
-        line = pool.submit(journal.read, colour_key(other))
-        found_live = attempt("read the journal", problems, live.result)
-        found_line = attempt("read the journal", problems, line.result)
-        readable = not problems
-        weights, edited = attempt("read the listener", problems, listener.result) or (None, None)
-        found_health = attempt("read the target health", problems, health.result)
-    standing = str(found_line["deployment"]) if found_line else None
-    return Reading(found_live, readable, weights, edited, found_health, standing, tuple(problems))
-
-
-def _live(journal: Journal) -> Live | None:
-    """As cutover.steps.records has it, which writes too and so imports more."""
-    item = journal.read(LIVE)
-    return Live.read(item) if item else None
-
-
-def _listener(balancer: LoadBalancer, targets: Targets) -> tuple[Weights | None, str | None]:
-    """The weights, or why they are none that a deployment can have set."""
-    try:
-        return balancer.weights(targets.listener_arn, targets), None
-    except MisconfiguredError as error:
-        return None, str(error)
 
 
 def _situation(trigger: Trigger, failing: Colour, reading: Reading, world: World) -> Situation:
@@ -240,20 +192,22 @@ def _situation(trigger: Trigger, failing: Colour, reading: Reading, world: World
         journal_readable=reading.journal_readable,
         edited=reading.edited,
         standing=reading.standing,
+        frontend=reading.frontend,
     )
 
 
 def _act(
-    situation: Situation, targets: Targets, about: Aftermath, problems: tuple[str, ...], world: World
+    situation: Situation, services: Services, about: Aftermath, problems: tuple[str, ...], world: World
 ) -> dict[str, Any]:
     decision, left = decide(situation), list(problems)
     if decision.action is Action.REVIVE:
-        decision = _revive(situation, targets, left, world)
+        decision = _revive(situation, services, left, world)
     match decision.action:
         case Action.GO if decision.to is not None:
-            world.balancer.set_weights(targets.listener_arn, targets, Weights.all_on(decision.to))
+            back = _going(services, decision)
+            move_traffic(back, Weights.all_on(decision.to), balancer=world.balancer)
         case Action.SETTLE:
-            pass
+            back = _going(services, decision)  # `hold` looks whether all of them are there
         case _:
             return _stay(decision, about, left, world)
     modified = world.clock.now()
@@ -265,34 +219,45 @@ def _act(
         "by": about.name,
         "from": about.failing.value,
         "to": about.failing.other.value,
+        "services": [service.value for service in back],
     }
     clock = Clock(about.asked_at, modified)
     # The way to the listener waits for nothing that comes after it, not even for its import.
     from cutover.steps.clean_up import clean_up  # noqa: PLC0415
 
-    done = clean_up(about, targets, told, clock, problems=left, world=world)
+    done = clean_up(about, services, back, told, clock, problems=left, world=world)
     if done is None:
         return {"action": "ignored", "reason": "another rollback has done and recorded all this already"}
     metrics = embedded_metrics(about.environment, done.metrics(), modified)
     return {**told, "clock": done.as_json(), "problems": left, "metrics": metrics}
 
 
-def _revive(situation: Situation, targets: Targets, problems: list[str], world: World) -> Decision:
+def _going(services: Services, decision: Decision) -> Services:
+    """The services that go back."""
+    return {
+        service: targets
+        for service, targets in services.items()
+        if service is Service.BACKEND or decision.together
+    }
+
+
+def _revive(situation: Situation, services: Services, problems: list[str], world: World) -> Decision:
     """Start the previous containers and wait for them; then decide on what was found last."""
     from cutover.steps.clean_up import revive  # noqa: PLC0415  as above
 
     to = situation.failing.other
-    attempt("start the previous containers", problems, lambda: revive(to, targets, world))
+    attempt("start the previous containers", problems, lambda: revive(to, services, world))
     deadline = world.clock.monotonic() + REVIVAL_SECONDS
     while True:
         world.clock.sleep(REVIVAL_PAUSE_SECONDS)
-        reading = _read(targets, to, world)
+        reading = read(services, to, world)
         seen = replace(
             situation,
             weights=reading.weights,
             edited=reading.edited,
             previous_health=reading.health,
             standing=reading.standing,
+            frontend=reading.frontend,
             live=reading.live if reading.journal_readable else situation.live,
         )
         decision = decide(seen)

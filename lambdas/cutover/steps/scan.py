@@ -6,12 +6,13 @@ that nobody looked into. An image that is promoted by its digest is judged like 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from cutover.domain.gates import Gate, Persona, Subject, Verdict
+from cutover.domain.services import Service
 from cutover.ports import Clock, Finding, ImageScan, Registry
 
 SUBJECT = Subject("C5c", Persona.SECURITY)
@@ -32,7 +33,32 @@ ENDS_WITHIN_SECONDS = 900
 MOST_TOLD = 40
 
 
-def look_at_scan(image: str, since: str, *, registry: Registry, clock: Clock) -> dict[str, Any]:
+def look_at_scans(
+    images: Mapping[Service, str], since: str, *, registries: Mapping[Service, Registry], clock: Clock
+) -> dict[str, Any]:
+    """Of each service's image: {status: waiting, found} or {status: done, open, gates}."""
+    looks = [
+        look_at_scan(image, since, registry=registries[service], clock=clock, service=service)
+        for service, image in images.items()
+    ]
+    waiting = [look["found"] for look in looks if look["status"] == "waiting"]
+    if waiting:
+        return {"status": "waiting", "found": "; ".join(waiting)}
+    return {
+        "status": "done",
+        "open": all(look["open"] for look in looks),
+        "gates": [gate for look in looks for gate in look["gates"]],
+    }
+
+
+def look_at_scan(
+    image: str,
+    since: str,
+    *,
+    registry: Registry,
+    clock: Clock,
+    service: Service = Service.BACKEND,
+) -> dict[str, Any]:
     """{status: waiting, found} or {status: done, open, gates}.
 
     `since` is when the waiting began (ISO 8601): it ends with an Inconclusive gate, never with a time-out.
@@ -43,21 +69,22 @@ def look_at_scan(image: str, since: str, *, registry: Registry, clock: Clock) ->
         return {"status": "waiting", "found": "the registry knows of no scan yet"}
     if scan is not None and scan.status in UNFINISHED and waited < ENDS_WITHIN_SECONDS:
         return {"status": "waiting", "found": f"the scan is {scan.status}"}
-    gate = judge(scan)
+    gate = judge(scan, service)
     return {"status": "done", "open": gate.verdict is Verdict.PASS, "gates": [gate.as_json()]}
 
 
-def judge(scan: ImageScan | None) -> Gate:
+def judge(scan: ImageScan | None, service: Service = Service.BACKEND) -> Gate:
     """One gate, whatever the scan has to say."""
+    name = NAME if service is Service.BACKEND else NAME.replace("The", f"The {service}'s")
     if scan is None:
         found = (
             "the registry has no scan of this image: start one (aws ecr start-image-scan), then deploy again"
         )
-        return SUBJECT.inconclusive(NAME, found=found, wanted=WANTED, measure=MEASURE)
+        return SUBJECT.inconclusive(name, found=found, wanted=WANTED, measure=MEASURE)
     if scan.status not in JUDGED:
         why = f": {scan.reason}" if scan.reason else ""
         unjudged = f"the scan is {scan.status}{why}"
-        return SUBJECT.inconclusive(NAME, found=unjudged, wanted=WANTED, measure=MEASURE)
+        return SUBJECT.inconclusive(name, found=unjudged, wanted=WANTED, measure=MEASURE)
     counts = {each: _count(each, scan) for each in SEVERITIES}
     closing = [finding for finding in scan.findings if finding.severity in CLOSING]
     told = ", ".join(
@@ -67,7 +94,7 @@ def judge(scan: ImageScan | None) -> Gate:
     passed = all(counts[each] == 0 for each in CLOSING)
     severe = sum(counts[each] for each in CLOSING)
     evidence = {"value": severe, "counts": {each: count for each, count in counts.items() if count}}
-    return SUBJECT.judge(NAME, passed, found=found, wanted=WANTED, measure=MEASURE, evidence=evidence)
+    return SUBJECT.judge(name, passed, found=found, wanted=WANTED, measure=MEASURE, evidence=evidence)
 
 
 def outlook(image: str | None, registry: Registry) -> dict[str, Any]:

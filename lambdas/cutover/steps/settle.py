@@ -39,12 +39,14 @@ class Left:
 @dataclass(frozen=True)
 class Done:
     """What is to be written: how it came to it, and when. `lock` is the failed deployment's own, which its
-    execution gives back itself; None takes the lock from whoever holds it."""
+    execution gives back itself; None takes the lock from whoever holds it. `together`: the frontend went back
+    as well."""
 
     cause: str
     told: Mapping[str, Any]
     at: str
     lock: Lock | None
+    together: bool = False
 
 
 def settle(
@@ -109,7 +111,7 @@ def _back(left: Left, live: Live | None, done: Done) -> list[Change]:
     changes = []
     was = left.live
     if was is not None and was.previous_colour is not None:
-        back = {
+        back: dict[str, Any] = {
             "deployment": was.previous_deployment,
             "version": was.previous_version,
             "image": was.previous_image,
@@ -121,6 +123,8 @@ def _back(left: Left, live: Live | None, done: Done) -> list[Change]:
             "swapped_at": done.at,
             "rolled_back": True,
         }
+        if was.frontend is not None and done.together:
+            back["frontend"] = was.frontend.back_on(was.previous_colour).item()
         changes.append(
             Change("update", LIVE, back, expect={"deployment": was.deployment, "rolled_back": False})
         )

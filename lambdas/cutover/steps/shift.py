@@ -8,8 +8,8 @@ from typing import Any
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.environment import Environment, Targets
-from cutover.domain.errors import ReleaseFailedError, UnhealthyTargetsError
+from cutover.domain.environment import Services
+from cutover.domain.errors import ReleaseFailedError
 from cutover.domain.health import health_of
 from cutover.domain.records import LIVE, Candidate, Deployment
 from cutover.domain.shifting import Answers, Limits, compare, guard, is_decided
@@ -25,11 +25,12 @@ from cutover.ports import (
     VersionAnswers,
 )
 from cutover.steps.records import read_live, require_lock
+from cutover.steps.traffic import move_traffic, takers
 
 
 def shift(
     deployment: Deployment,
-    targets: Targets,
+    services: Services,
     colour: Colour,
     share: int,
     *,
@@ -38,11 +39,12 @@ def shift(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """{share, modified_at}. The journal names the candidate before the listener does, so that a rollback
-    knows whose share it is, at whatever moment it comes. Run again, it sets the same weights.
+    """{share, modified_at}. All of `services` get the same share, side by side. The journal names the
+    candidate before the listener does, so that a rollback knows whose share it is, at whatever moment it
+    comes. Run again, it sets the same weights.
 
-    Raises UnhealthyTargetsError, with the traffic untouched, when the colour has no healthy target, and
-    ReleaseFailedError when no release has the rest of the traffic.
+    Raises UnhealthyTargetsError, with the traffic untouched, when the colour has no healthy target of a
+    service, and ReleaseFailedError when no release has the rest of the traffic.
     """
     require_lock(journal, deployment.lock)
     live = read_live(journal)
@@ -50,17 +52,15 @@ def shift(
         raise ReleaseFailedError(
             f"{colour.other} has no release that could keep {100 - share} % of the traffic"
         )
-    health = health_of(balancer.health(targets.of(colour)))
-    if health.healthy == 0:
-        raise UnhealthyTargetsError(
-            f"{colour} can't take {share} % of the traffic: {health}; the listener was not touched"
-        )
+    # A frontend that is released for the first time has nothing that could keep the rest.
+    shared = {service: targets for service, targets in services.items() if service in live.released}
+    moving = takers(shared, colour, shared, f"{share} % of the traffic", balancer=balancer)
     candidate = Candidate(deployment.id, deployment.version, colour, share)
     expected = {"deployment": live.deployment, "swapped_at": live.swapped_at}
     journal.write(
         [Change("update", LIVE, {"candidate": asdict(candidate)}, expect=expected)], lock=deployment.lock
     )
-    balancer.set_weights(targets.listener_arn, targets, Weights.shared(colour, share))
+    move_traffic(moving, Weights.shared(colour, share), balancer=balancer)
     moved = {"share": share, "colour": colour.value, "modified_at": text(clock.now())}
     events.publish("TrafficShifted", {"deployment": deployment.id, "version": deployment.version, **moved})
     return moved
@@ -103,21 +103,25 @@ def _answers(version: str, seen: Mapping[str, VersionAnswers]) -> Answers:
 
 def judge_share(
     deployment: Deployment,
-    environment: Environment,
     colour: Colour,
     compared: Sequence[Mapping[str, Any]],
     healthy_share: float,
+    services: Services,
     *,
     balancer: LoadBalancer,
     alarms: Alarms,
 ) -> dict[str, Any]:
     """{gates, decided}: what was compared, with the alarms and the targets of the new colour."""
-    names = alarm_names(deployment.environment, colour)
+    names = alarm_names(deployment.environment, colour, services)
     found = {alarm.name: alarm for alarm in alarms.find(names)}
     gates = guard(
         standing=[name for name, alarm in found.items() if alarm.state == "ALARM"],
         missing=[name for name in names if name not in found],
-        health=health_of(balancer.health(environment.targets.of(colour))),
+        # The service that is worst off speaks for all.
+        health=min(
+            (health_of(balancer.health(targets.of(colour))) for targets in services.values()),
+            key=lambda health: health.share,
+        ),
         share=healthy_share,
     )
     every = [*compared, *(gate.as_json() for gate in gates)]

@@ -1,44 +1,51 @@
-"""Move traffic to the new colour, and the test listener to the idle one."""
+"""Move the traffic of all services to the new colour, and the test listener to the idle one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.environment import Environment, Targets
-from cutover.domain.errors import LockLostError, ReleaseFailedError, UnhealthyTargetsError
-from cutover.domain.health import health_of
-from cutover.domain.records import LIVE, Candidate, Deployment, Live
+from cutover.domain.environment import Environment, Services
+from cutover.domain.errors import LockLostError, ReleaseFailedError
+from cutover.domain.records import LIVE, Candidate, Deployment, Live, LiveFrontend
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Events, Journal, LoadBalancer
 from cutover.steps.records import read_live, require_lock
+from cutover.steps.traffic import aim, elsewhere, move_traffic, takers
 
 
 def aim_test_listener(
-    deployment: Deployment, targets: Targets, colour: Colour, *, journal: Journal, balancer: LoadBalancer
+    deployment: Deployment,
+    services: Services,
+    colour: Colour,
+    *,
+    journal: Journal,
+    balancer: LoadBalancer,
 ) -> dict[str, Any]:
-    """Refused for a colour that serves: what is about to be released there would replace what users see."""
+    """Refused for a colour that serves: what is about to be released there would replace what users see.
+
+    `services` are those that are about to be released.
+    """
     require_lock(journal, deployment.lock)
-    weights = balancer.weights(targets.listener_arn, targets)
-    if weights.of(colour) > 0:
-        raise ReleaseFailedError(f"{colour} carries traffic ({weights}), so nothing can be released on it")
-    aim(targets, colour, balancer=balancer)
+    for service, targets in services.items():
+        weights = balancer.weights(targets.listener_arn, targets)
+        if weights.of(colour) > 0:
+            raise ReleaseFailedError(
+                f"{colour} carries traffic of the {service} ({weights}), so nothing can be released on it"
+            )
+    aim(services, colour, balancer=balancer)
     return {"colour": colour.value}
-
-
-def aim(targets: Targets, colour: Colour, *, balancer: LoadBalancer) -> None:
-    if balancer.weights(targets.test_listener_arn, targets) != Weights.all_on(colour):
-        balancer.set_weights(targets.test_listener_arn, targets, Weights.all_on(colour))
 
 
 def swap(
     deployment: Deployment,
     environment: Environment,
     colour: Colour,
-    image: str,
+    images: Mapping[Service, str],
     watch: Mapping[str, Any],
     *,
     journal: Journal,
@@ -46,34 +53,41 @@ def swap(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """{modified_at, colour, previous_colour, watch_until}. Killed anywhere and run again, it converges: the
-    weights are set to what they should be, the LIVE record names this deployment and the release before it,
-    once. The journal names the release as a candidate before the listener moves, so that whoever comes next
-    knows what the listener may hold, even when this deployment's execution dies as well. A first release is
-    no candidate: there is nothing that its traffic could go back to.
+    """{modified_at, colour, previous_colour, watch_until}. All services' traffic, in changes side by side.
 
-    Raises UnhealthyTargetsError, with the traffic untouched, when the colour has no healthy target.
+    Killed anywhere and run again, it converges: the weights are set to what they should be, the LIVE record
+    names this deployment and the release before it, once. The journal names the release as a candidate before
+    the listener moves, so that whoever comes next knows what the listener may hold, even when this
+    deployment's execution dies as well. A first release is no candidate: there is nothing that its traffic
+    could go back to.
+
+    Raises UnhealthyTargetsError, with no traffic moved, when the colour has no healthy target of a service.
     """
     require_lock(journal, deployment.lock)
     before = read_live(journal)
     if before is not None and before.deployment == deployment.id and not before.rolled_back:
-        _settle(environment.targets, colour, balancer)
+        _settle(before, colour, balancer)
         return {
             "modified_at": before.swapped_at,
             "colour": colour.value,
             "previous_colour": before.previous_colour,
             "watch_until": before.watch_until,
         }
-    health = health_of(balancer.health(environment.targets.of(colour)))
-    if health.healthy == 0:
-        raise UnhealthyTargetsError(
-            f"{colour} can't take the traffic: {health}; the listener was not touched"
-        )
+    moving = takers(environment.services, colour, images, "the traffic", balancer=balancer)
     if before is not None:
         _announce(deployment, colour, before, journal)
-    balancer.set_weights(environment.listener_arn, environment.targets, Weights.all_on(colour))
+    move_traffic(moving, Weights.all_on(colour), balancer=balancer)
     modified = clock.now()
-    live = _live(deployment, environment, colour, image, watch=watch, before=before, modified=modified)
+    live = _live(
+        deployment,
+        environment,
+        colour,
+        images,
+        moving=moving,
+        watch=watch,
+        before=before,
+        modified=modified,
+    )
     moved = {
         "modified_at": text(modified),
         "colour": colour.value,
@@ -86,10 +100,11 @@ def swap(
             lock=deployment.lock,
         )
     except LockLostError:
-        _take_back(environment.targets, journal, balancer)
+        _take_back(environment, journal, balancer)
         raise
-    aim(environment.targets, colour.other, balancer=balancer)
-    events.publish("TrafficShifted", {"deployment": deployment.id, "version": deployment.version, **moved})
+    aim(moving, colour.other, balancer=balancer)
+    told = {"deployment": deployment.id, "version": deployment.version, "services": list(moving), **moved}
+    events.publish("TrafficShifted", told)
     return moved
 
 
@@ -101,27 +116,29 @@ def _announce(deployment: Deployment, colour: Colour, before: Live, journal: Jou
     )
 
 
-def _take_back(targets: Targets, journal: Journal, balancer: LoadBalancer) -> None:
-    """A rollback was faster: it has taken the lock, and the listener goes where the journal says, unless
+def _take_back(environment: Environment, journal: Journal, balancer: LoadBalancer) -> None:
+    """A rollback was faster: it has taken the lock, and the traffic goes where the journal says, unless
     nobody is healthy there."""
     now = read_live(journal)
-    if now is not None and health_of(balancer.health(targets.of(now.colour))).healthy > 0:
-        balancer.set_weights(targets.listener_arn, targets, Weights.all_on(now.colour))
+    if now is not None:
+        able = takers(environment.services, now.colour, (), "the traffic", balancer=balancer)
+        move_traffic(able, Weights.all_on(now.colour), balancer=balancer)
 
 
-def _settle(targets: Targets, colour: Colour, balancer: LoadBalancer) -> None:
-    """The journal says that the swap was done; see that both listeners agree."""
-    if balancer.weights(targets.listener_arn, targets) != Weights.all_on(colour):
-        balancer.set_weights(targets.listener_arn, targets, Weights.all_on(colour))
-    aim(targets, colour.other, balancer=balancer)
+def _settle(live: Live, colour: Colour, balancer: LoadBalancer) -> None:
+    """The journal says that the swap was done; see that all listeners and rules agree."""
+    moved = {service: live.services[service] for service in live.services if service in live.released}
+    move_traffic(elsewhere(moved, colour, balancer=balancer), Weights.all_on(colour), balancer=balancer)
+    aim(moved, colour.other, balancer=balancer)
 
 
 def _live(
     deployment: Deployment,
     environment: Environment,
     colour: Colour,
-    image: str,
+    images: Mapping[Service, str],
     *,
+    moving: Services,
     watch: Mapping[str, Any],
     before: Live | None,
     modified: datetime,
@@ -129,7 +146,7 @@ def _live(
     return Live(
         deployment=deployment.id,
         version=deployment.version,
-        image=image,
+        image=images[Service.BACKEND],
         colour=colour,
         previous_deployment=before.deployment if before else None,
         previous_colour=before.colour if before else None,
@@ -139,4 +156,22 @@ def _live(
         watch_until=text(modified + timedelta(hours=float(watch["hours"]))),
         healthy_share=float(watch.get("healthy_share", 0.5)),
         targets=environment.targets,
+        frontend=_frontend(environment, colour, images, moving, before),
     )
+
+
+def _frontend(
+    environment: Environment,
+    colour: Colour,
+    images: Mapping[Service, str],
+    moving: Services,
+    before: Live | None,
+) -> LiveFrontend:
+    """One that was not released and has the traffic all the same has stood on the colour already."""
+    old, targets = before.frontend if before else None, environment.frontend_targets
+    if Service.FRONTEND in images:
+        standing = old.image if old is not None and old.colour is colour.other else None
+        return LiveFrontend(images[Service.FRONTEND], standing, colour, targets)
+    if old is not None and old.colour is colour and Service.FRONTEND in moving:
+        return replace(old, previous_image=None, targets=targets)
+    return old or LiveFrontend(None, None, None, targets)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour
-from cutover.domain.environment import Targets
+from cutover.domain.environment import Services
 from cutover.domain.errors import GateFailedError, UnhealthyTargetsError
 from cutover.domain.health import health_of
 from cutover.domain.records import Deployment
@@ -21,7 +21,7 @@ GRACE = timedelta(seconds=180)
 
 def watch(
     deployment: Deployment,
-    targets: Targets,
+    services: Services,
     colour: Colour,
     *,
     journal: Journal,
@@ -30,19 +30,25 @@ def watch(
     clock: Clock,
 ) -> dict[str, Any]:
     """{healthy, total, alarms}. Raises GateFailedError when the release was taken back or an alarm stands
-    unheard, UnhealthyTargetsError when no target of the live colour is healthy.
+    unheard, UnhealthyTargetsError when no target of a service is healthy on the live colour.
     """
     live = read_live(journal)
     if live is None or live.deployment != deployment.id:
         by = f": version {live.version} on {live.colour} is" if live else ""
         raise GateFailedError(f"version {deployment.version} is not live any more{by}")
-    health = health_of(balancer.health(targets.of(colour)))
-    if health.healthy == 0:
-        raise UnhealthyTargetsError(f"the live colour {colour} is down: {health}")
-    standing = [a for a in alarms.find(alarm_names(deployment.environment, colour)) if a.state == "ALARM"]
+    found = {service: health_of(balancer.health(targets.of(colour))) for service, targets in services.items()}
+    for service, health in found.items():
+        if health.healthy == 0:
+            raise UnhealthyTargetsError(f"the live colour {colour} of the {service} is down: {health}")
+    guards = alarm_names(deployment.environment, colour, services)
+    standing = [alarm for alarm in alarms.find(guards) if alarm.state == "ALARM"]
     swapped = datetime.fromisoformat(live.swapped_at)
     unheard = [a for a in standing if clock.now() - max(a.changed_at, swapped) > GRACE]
     if unheard:
         names = ", ".join(alarm.name for alarm in unheard)
         raise GateFailedError(f"in ALARM for more than {GRACE.seconds} s without a rollback: {names}")
-    return {"healthy": health.healthy, "total": health.total, "alarms": [alarm.name for alarm in standing]}
+    return {
+        "healthy": sum(health.healthy for health in found.values()),
+        "total": sum(health.total for health in found.values()),
+        "alarms": [alarm.name for alarm in standing],
+    }
