@@ -60,6 +60,8 @@ OUTPUTS = {
     "LoadBalancerFullName",
     "BlueTargetGroupFullName",
     "GreenTargetGroupFullName",
+    "FrontendBlueTargetGroupFullName",
+    "FrontendGreenTargetGroupFullName",
 }
 PARAMETERS = {
     "CodeBucket": "String",

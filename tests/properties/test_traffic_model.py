@@ -23,7 +23,7 @@ from cutover.domain.colours import Colour, Weights
 from cutover.domain.errors import CutoverError
 from cutover.domain.records import LIVE, LOCK, Deployment, Live, Status, colour_key, deployment_key, read_lock
 from cutover.domain.services import Service
-from cutover.steps import roll_back
+from cutover.steps import reading, traffic
 from cutover.steps.acquire_lock import acquire_lock
 from cutover.steps.fail import fail
 from cutover.steps.finish import finish
@@ -74,7 +74,8 @@ class Hands(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(roll_back, "ThreadPoolExecutor", OneByOne)
+        for module in (reading, traffic):
+            self.patch.setattr(module, "ThreadPoolExecutor", OneByOne)
         self.world = FakeWorld()
         self.number = 1
         self.calls = 0

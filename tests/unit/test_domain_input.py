@@ -55,7 +55,7 @@ def test_nulls_are_as_good_as_nothing() -> None:
         (given(source="https://example.com/x.zip"), ["source", "https://example.com/x.zip", "sources/"]),
         (given(source=None, image="backend:latest"), ["image", "backend:latest", "a tag is not enough"]),
         (given(mode="dry"), ["mode", "'dry'", "deploy, plan, verify, nightly"]),
-        (given(mode="verify"), ["source, image", "a look deploys neither"]),
+        (given(mode="verify"), ["source, image", "a look deploys none"]),
         (given(mode="nightly", image=DIGEST), ["source, image", "both are given"]),
         (given(persona="sales"), ["persona", "'sales'", "all, reliability, performance, security"]),
         (given(user_centric="yes"), ["user_centric", "'yes'", "without quotes"]),

@@ -30,6 +30,7 @@ PROBING = {
     "JWT_SECRET": "jwt",
     "LOAD_BALANCER_DNS": "127.0.0.1",
     "DOMAIN": "d",
+    "FRONTEND_DOMAIN": "f",
     "TEST_LISTENER_PORT": "8443",
     "LISTENER_PORT": "9443",
 }

@@ -201,7 +201,7 @@ def test_a_candidate_without_a_healthy_target_gets_no_share(house: House) -> Non
     status, output = house.walk.run(INPUT)
 
     assert (status, output["Error"]) == ("FAILED", "UnhealthyTargetsError")
-    assert "can't take 10 % of the traffic: 0 of 6 healthy" in output["Cause"]
+    assert "can't take 10 % of the traffic of the backend: 0 of 6 healthy" in output["Cause"]
     assert live_weights(house) == []
 
 

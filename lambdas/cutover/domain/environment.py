@@ -154,6 +154,10 @@ class Environment:
     def services(self) -> Services:
         return {Service.BACKEND: self.targets, Service.FRONTEND: self.frontend_targets}
 
+    def group(self, colour: Colour) -> str:
+        """The backend's Auto Scaling group of a colour."""
+        return self.place(Service.BACKEND).group(colour)
+
     def place(self, service: Service) -> Place:
         match service:
             case Service.BACKEND:
