@@ -133,13 +133,13 @@ def test_the_four_steps_are_timed_and_within_their_budgets(scene: Any) -> None:
 def test_the_first_step_counts_from_the_moment_it_was_asked_for(scene: Any) -> None:
     """Looking and moving users come before anything is blocked, and users wait for them too."""
     house = scene()
-    digest = house.world.registry.digest
+    digest = house.world.registries[Service.BACKEND].digest
 
     def slow(**asked: Any) -> Any:
         house.world.clock.sleep(7)
         return digest(**asked)
 
-    house.world.registry.digest = slow
+    house.world.registries[Service.BACKEND].digest = slow
     _, output = house.run()
     assert output["steps"][0]["name"] == "Block traffic"
     assert 7 <= output["steps"][0]["seconds"] <= 10
