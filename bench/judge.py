@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.results_file import is_quick, keep, table
-from cutover.domain.judge import ALPHA, Arm, Block, Judgement, judge
+from cutover.domain.judge import ALPHA, Arm, Block, Judgement, Requirements, judge
 
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "judge.svg"
 RATE, BLOCK_SECONDS = 100, 2
@@ -54,7 +54,9 @@ def simulate(seed: int, truth: Truth, seconds: int, spread: float) -> Judgement:
         common = exp(draw.gauss(0, 0.15))
         new = arm(draw, common, spread, truth.slower, BASE_ERRORS + truth.more_errors)
         blocks.append(Block(new, arm(draw, common, spread, 1.0, BASE_ERRORS)))
-    return judge(blocks, fewest_blocks=0, fewest_answers=0)  # the curve shows what too little is
+    return judge(
+        blocks, Requirements(fewest_blocks=0, fewest_answers=0)
+    )  # the curve shows what too little is
 
 
 def called(task: tuple[int, Truth, int, float]) -> tuple[bool, bool]:

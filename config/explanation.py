@@ -1,7 +1,7 @@
 """A mistake in a configuration file in words: the field, its value and the way out, in one line."""
 
 import difflib
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -35,14 +35,23 @@ def explain(error: ValidationError, raw: dict[str, Any], root: type[BaseModel]) 
 
 def _unknown_key(location: list[str], table: type[BaseModel]) -> str:
     for part in location[:-1]:
-        inner = table.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        if part.isdecimal():  # in a list of tables
+            continue
+        inner = _table_in(table.model_fields[part].annotation)
+        if inner is None:
             break
         table = inner
     known = sorted(table.model_fields)
     near = difflib.get_close_matches(location[-1], known, 1)
     way_out = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
     return f"{'.'.join(location)} is not a known key; {way_out}"
+
+
+def _table_in(annotation: object) -> type[BaseModel] | None:
+    """The table that a field holds, by itself or several of it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _table_in(part))), None)
 
 
 def _plain(value: object) -> object:

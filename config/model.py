@@ -26,6 +26,7 @@ from pydantic import (
 
 from config.explanation import UnfitError, explain
 from config.infrastructure import Backend, Cache, Database, Frontend, Monitoring, Network, Service
+from config.load import Load
 from config.security import Security
 from config.thresholds import Gates, Thresholds
 from config.types import Ratio, Table
@@ -50,17 +51,6 @@ Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"
 DAYS: tuple[str, ...] = get_args(Day)
 # Long enough to tell environments apart, short enough for a target group's 32 characters.
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,14}$")]
-
-
-class Load(Table):
-    """The load test of phase 6 (requirement C6a)."""
-
-    # More than the throughput that it has to show (thresholds.requests_per_second).
-    requests_per_second: PositiveInt = 1200
-    users: PositiveInt = 200
-    # A Lambda function lives for 900 s; warming up and reporting need some of it.
-    seconds: Annotated[int, Field(ge=1, le=600)] = 60
-    path: Annotated[str, StringConstraints(pattern=r"^/")] = "/api/health"
 
 
 class Alarms(Table):

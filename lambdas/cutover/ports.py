@@ -16,11 +16,15 @@ if TYPE_CHECKING:  # the rollback function waits for none of them
     from cutover.domain.declared import Declared, Rule
     from cutover.domain.environment import Targets
     from cutover.domain.health import Target
+    from cutover.domain.judge import Block
+    from cutover.domain.load_plan import Scenario, Stage
+    from cutover.domain.load_result import LoadResult
     from cutover.domain.lock import Lock
     from cutover.domain.preflight import BucketState, Certificate, HostedZone
     from cutover.domain.records import Item, Key
     from cutover.domain.seen import Sample
     from cutover.domain.stacks import ChangeSet, Stack, StackResource
+    from cutover.domain.target_resources import Datapoint
     from cutover.domain.templates import EnvironmentTemplate
 
 
@@ -446,19 +450,6 @@ class Http(Protocol):
 
 
 @dataclass(frozen=True)
-class LoadSummary:
-    """What a load run saw. Latency counts from the scheduled time; `lag_p95_ms` is the client's own doing."""
-
-    requests: int
-    failed: int
-    seconds: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    lag_p95_ms: float
-
-
-@dataclass(frozen=True)
 class VersionAnswers:
     """What one version answered; `failed` of them with a status of 400 or above."""
 
@@ -468,11 +459,44 @@ class VersionAnswers:
 
 
 class Load(Protocol):
+    """Requests at a rate. Each method raises InvalidInputError when it is aimed at anything but the
+    environment's own listeners (`cutover.domain.aim`)."""
+
+    def run(
+        self,
+        *,
+        port: int,
+        scenarios: Sequence[Scenario],
+        stages: Sequence[Stage],
+        users: int,
+        begin_at: float = 0.0,
+    ) -> Sequence[LoadResult]:
+        """One result for each stage; begins at `begin_at` (epoch seconds) or at once.
+
+        Raises NotReachableError when nothing answers at all."""
+
+    def pair(
+        self,
+        *,
+        new_port: int,
+        old_port: int,
+        scenarios: Sequence[Scenario],
+        rate: float,
+        users: int,
+        seconds: float,
+        block_seconds: float,
+    ) -> Sequence[Block]:
+        """The same load on two listeners at once, in blocks by when a request was due."""
+
     def by_version(
         self, *, port: int, path: str, rate: float, users: int, seconds: float
     ) -> Mapping[str, VersionAnswers]:
         """By the version that each answer names; under "" those that named none, and the requests that got
         no answer (all of them failed)."""
 
-    def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
-        """Raises NotReachableError when nothing answers at all."""
+
+class TargetMetrics(Protocol):
+    """What CloudWatch knows of an Auto Scaling group's instances."""
+
+    def during(self, group: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Datapoint]]:
+        """By `cutover.domain.target_resources.RESOURCES`; what CloudWatch has no data for is empty."""

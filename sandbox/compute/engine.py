@@ -171,7 +171,10 @@ class Engine:
         return {"cancelled": event is not None}
 
     async def _usage(self, _request: Request) -> Request:
+        read, written = process_tree.disk_bytes(os.getpid())
         return {
+            "read_bytes": read,
+            "written_bytes": written,
             "cpu_seconds": process_tree.cpu_seconds(os.getpid()),
             "memory_bytes": process_tree.memory_bytes(os.getpid()),
             "disk_bytes": await asyncio.to_thread(process_tree.folder_bytes, self._home),

@@ -41,6 +41,19 @@ def cpu_seconds(pid: int) -> float:
     return total / TICKS
 
 
+def disk_bytes(pid: int) -> tuple[int, int]:
+    """(read, written) by the tree since it began, as they reached the disk; counted as CPU time is."""
+    read = written = 0
+    for one in descendants(pid):
+        try:
+            lines = Path(f"/proc/{one}/io").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        counts = dict(line.split(": ") for line in lines)
+        read, written = read + int(counts["read_bytes"]), written + int(counts["write_bytes"])
+    return read, written
+
+
 def memory_bytes(pid: int) -> int:
     """Anonymous and shared memory of the tree: what a cgroup charges, without the page cache."""
     total = 0

@@ -10,11 +10,14 @@ Datum = dict[str, Any]  # an entry of PutMetricData
 
 @dataclass(frozen=True)
 class Usage:
-    """What an instance has used: CPU seconds since it began, bytes of memory and disk now."""
+    """What an instance has used: CPU seconds and bytes read from and written to its disk since it began,
+    bytes of memory and disk now."""
 
     cpu_seconds: float
     memory_bytes: int
     disk_bytes: int
+    read_bytes: int = 0
+    written_bytes: int = 0
 
 
 def cpu_percent(before: Usage, after: Usage, seconds: float, kind: InstanceType) -> float:
@@ -23,10 +26,12 @@ def cpu_percent(before: Usage, after: Usage, seconds: float, kind: InstanceType)
     return min(100.0, 100.0 * used / (seconds * kind.vcpus))
 
 
-def data_of(name: str, percent: float, instance_id: str, group: str | None) -> list[Datum]:
+def data_of(
+    name: str, value: float, instance_id: str, group: str | None, unit: str = "Percent"
+) -> list[Datum]:
     """One measurement under both dimensions that it is published with."""
     dimensions = [{"Name": "InstanceId", "Value": instance_id}]
-    found = [{"MetricName": name, "Value": percent, "Unit": "Percent", "Dimensions": dimensions}]
+    found = [{"MetricName": name, "Value": value, "Unit": unit, "Dimensions": dimensions}]
     if group:
         found.append({**found[0], "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group}]})
     return found

@@ -1,6 +1,7 @@
 """What EC2 and the CloudWatch agent publish about instances, measured on their processes every minute.
 
-AWS/EC2 CPUUtilization: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
+AWS/EC2 CPUUtilization, EBSReadBytes and EBSWriteBytes (in the period; a compressed minute counts what a whole
+one would have had): https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
 CWAgent mem_used_percent and disk_used_percent, aggregated to {InstanceId} and {AutoScalingGroupName}:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/metrics-collected-by-CloudWatch-agent.html
 An instance that does not answer publishes nothing: no data is not zero.
@@ -56,6 +57,11 @@ class InstanceMetrics:
                 cpu += data_of(
                     "CPUUtilization", cpu_percent(before, usage, now - since, kind), instance_id, group
                 )
+                whole = 60 / (now - since)
+                read = max(0, usage.read_bytes - before.read_bytes) * whole
+                written = max(0, usage.written_bytes - before.written_bytes) * whole
+                cpu += data_of("EBSReadBytes", read, instance_id, group, "Bytes")
+                cpu += data_of("EBSWriteBytes", written, instance_id, group, "Bytes")
             self._last[instance_id] = (now, usage)
             memory = min(100.0, 100.0 * usage.memory_bytes / kind.memory_bytes)
             agent += data_of("mem_used_percent", memory, instance_id, group)

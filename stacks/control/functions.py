@@ -283,6 +283,8 @@ def _observe(names: Names) -> FunctionSpec:
             Statement(
                 ["cloudwatch:GetDashboard"], [names.global_arn("cloudwatch", f"dashboard/{names.prefix}")]
             ),
+            # What the instances needed under the load.
+            Statement(["cloudwatch:GetMetricData"]),
             Statement(
                 [
                     "ec2:DescribeInstances",

@@ -75,7 +75,9 @@ def service_functions(
             timeout_seconds=900,
             # Two CPUs: one to send at the rate, one for TLS and the answers.
             memory_mb=3538,
-            environment=aim,
+            # It comes as the user of the smoke tests.
+            statements=[Statement(["secretsmanager:GetSecretValue"], [stack.given("SmokeSecretArn")])],
+            environment={"SMOKE_SECRET": names.secret("smoke"), **aim},
         ),
     ]
     inside(stack, names, specs)

@@ -21,12 +21,16 @@ from cutover.domain.errors import (
 )
 from cutover.domain.gates import Persona, Subject
 from cutover.domain.health import Target
+from cutover.domain.judge import Arm, Block
+from cutover.domain.load_plan import Scenario, Stage
+from cutover.domain.load_result import LoadResult
 from cutover.domain.lock import Lock
 from cutover.domain.preflight import BucketState, Certificate, HostedZone
 from cutover.domain.queries import NamedQuery
 from cutover.domain.records import LOCK, Item, Key
 from cutover.domain.seen import Sample
 from cutover.domain.services import Service
+from cutover.domain.target_resources import Datapoint
 from cutover.ports import (
     Alarm,
     Change,
@@ -35,7 +39,6 @@ from cutover.ports import (
     ImageScan,
     IngressRule,
     Invocation,
-    LoadSummary,
     VersionAnswers,
 )
 
@@ -655,29 +658,67 @@ class FakeEncryption:
 
 
 class FakeLoad:
-    def __init__(self, **summary: Any) -> None:
-        usual = {
-            "requests": 1500,
-            "failed": 0,
-            "seconds": 5.0,
-            "p50_ms": 5.0,
-            "p95_ms": 20.0,
-            "p99_ms": 40.0,
-            "lag_p95_ms": 1.0,
-        }
-        self.summary = LoadSummary(**{**usual, **summary})
+    """Answers every request of a load alike, within `allowed`; each field of `whole` may be broken by a test."""
+
+    def __init__(self) -> None:
         self.asked: list[Mapping[str, Any]] = []
         self.answers = {"v1": VersionAnswers(900, 0, 20.0), "v2": VersionAnswers(200, 0, 22.0)}
         self.on_compare: Callable[[], None] = lambda: None
+        self.milliseconds = {"new": 20.0, "old": 20.0}
+        self.failing = {"new": 0.0, "old": 0.0}
+        self.break_result: Callable[[LoadResult], None] = lambda _: None
+        self.dead = False
 
-    def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
-        self.asked.append({"port": port, "path": path, "rate": rate, "users": users, "seconds": seconds})
-        return self.summary
+    def run(self, **asked: Any) -> Sequence[LoadResult]:
+        self.asked.append(asked)
+        if self.dead:
+            raise NotReachableError("no request was answered")
+        return [self._stage(stage, asked["scenarios"]) for stage in asked["stages"]]
+
+    def _stage(self, stage: Stage, scenarios: Sequence[Scenario]) -> LoadResult:
+        requests = round(stage.rate * stage.seconds)
+        made = LoadResult(scheduled=requests, began=NOON.timestamp(), seconds=stage.seconds, busiest=0.1)
+        made.statuses[200] = requests
+        made.cache.update(hit=99, miss=1)
+        for number in range(requests):
+            made.exercised[scenarios[number % len(scenarios)].name] += 1
+            made.per_second[int(NOON.timestamp()) + int(number / stage.rate)] += 1
+            made.latency.add(self.milliseconds["new"] / 1000)
+            made.lag.add(0.001)
+        self.break_result(made)
+        return made
+
+    def pair(self, **asked: Any) -> Sequence[Block]:
+        self.asked.append(asked)
+        count = int(asked["seconds"] / asked["block_seconds"])
+        answers = int(asked["rate"] * asked["block_seconds"])
+        return [Block(self._arm("new", answers), self._arm("old", answers)) for _ in range(count)]
+
+    def _arm(self, side: str, answers: int) -> Arm:
+        made = Arm(failed=round(answers * self.failing[side]))
+        for _ in range(answers):
+            made.latency.add(self.milliseconds[side] / 1000)
+        return made
 
     def by_version(self, **asked: Any) -> Mapping[str, VersionAnswers]:
         self.asked.append(asked)
         self.on_compare()
         return self.answers
+
+
+class FakeTargetMetrics:
+    """An instance at ease; without figures for the first `late` looks."""
+
+    def __init__(self) -> None:
+        self.values = {"cpu": 35.0, "memory": 40.0, "read": 6e7, "written": 6e7}
+        self.late = 0
+        self.asked: list[tuple[str, datetime, datetime]] = []
+
+    def during(self, group: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Datapoint]]:
+        self.asked.append((group, since, until))
+        if len(self.asked) <= self.late:
+            return {}
+        return {name: [Datapoint(until, value)] for name, value in self.values.items()}
 
 
 class FakeMeasurements:

@@ -110,7 +110,27 @@ class Walk:
                     return catch["Next"], data
             raise
         self._assign(state, data, result=result)
-        return state["Next"], self._value(state["Output"], data, result=result)
+        return state.get("Next", ""), self._value(state["Output"], data, result=result)
+
+    def _map(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        """One item after the other; each sees the variables around it, and keeps its own."""
+        inner, results = state["ItemProcessor"], []
+        try:
+            for item in self._value(state["Items"], data):
+                outer, name, result = dict(self.variables), inner["StartAt"], item
+                while name:
+                    step = inner["States"][name]
+                    name, result = getattr(self, f"_{step['Type'].lower()}")(step, result)
+                results.append(result)
+                self.variables = outer
+        except TaskFailed as failed:
+            for catch in state.get("Catch", []):
+                if {"States.ALL", failed.output["Error"]} & set(catch["ErrorEquals"]):
+                    self._assign(catch, data, errorOutput=failed.output)
+                    return catch["Next"], data
+            raise
+        self._assign(state, data, result=results)
+        return state["Next"], self._value(state["Output"], data, result=results)
 
     def _answer(self, seconds: float) -> Any:
         """What somebody answers with the task's token while time passes."""

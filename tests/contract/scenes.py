@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from config.load import Judge, Load
 from config.thresholds import Thresholds
 from cutover.domain.colours import Colour
 from cutover.domain.environment import Environment, snake_case
@@ -20,6 +21,14 @@ DIGEST = f"sha256:{'2' * 64}"
 WATCH = {"hours": 24, "healthy_share": 0.5, "bake_seconds": 30, "proof_answers": 3}
 # The requirements' own, but for what a load in memory can't show.
 THRESHOLDS = {**Thresholds().model_dump(), "requests_per_second": 280.0, "concurrent_users": 50}
+LOAD = Load(
+    requests_per_second=300,
+    users=50,
+    seconds=5,
+    ramp_steps=1,
+    ramp_seconds=1,
+    judge=Judge(seconds=3, block_seconds=0.25, fewest_blocks=10, fewest_answers=250),
+).model_dump(mode="json")
 V1 = Live(
     deployment="d1",
     version="v1",

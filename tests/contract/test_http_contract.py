@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from cutover.adapters.http import BalancerHttp
-from cutover.adapters.load import OpenModelLoad
 from cutover.domain.errors import NotReachableError
 from cutover.steps.http_security import check_tls
 from sandbox import pki
@@ -181,35 +180,3 @@ def test_a_certificate_that_is_not_valid_is_no_refusal_of_old_tls(
 ) -> None:
     for port in serve(authority, "other.example.com", lowest=ssl.TLSVersion.TLSv1):
         assert probe.handshake(port, "1.0", "1.1").accepted is True
-
-
-def test_the_load_is_told_by_its_percentiles(port: int) -> None:
-    summary = OpenModelLoad("127.0.0.1", DOMAIN).run(port=port, path="/", rate=50, users=5, seconds=1)
-
-    assert summary.requests == 50
-    assert summary.failed == 0
-    assert 0 < summary.p50_ms <= summary.p95_ms <= summary.p99_ms
-
-
-def test_answers_of_400_and_more_are_failures_of_the_load(port: int) -> None:
-    summary = OpenModelLoad("127.0.0.1", DOMAIN).run(
-        port=port, path="/missing", rate=20, users=2, seconds=0.5
-    )
-
-    assert summary.failed == summary.requests == 10
-
-
-def test_a_load_that_nobody_answers_is_worth_another_try() -> None:
-    with pytest.raises(NotReachableError, match="no request was answered"):
-        OpenModelLoad("127.0.0.1", DOMAIN).run(port=1, path="/", rate=20, users=2, seconds=0.2)
-
-
-def test_answers_are_told_apart_by_the_version_that_they_name(port: int) -> None:
-    load = OpenModelLoad("127.0.0.1", DOMAIN)
-    found = load.by_version(port=port, path="/", rate=40, users=4, seconds=0.5)
-    wrong = load.by_version(port=port, path="/missing", rate=40, users=4, seconds=0.5)
-    nobody = load.by_version(port=1, path="/", rate=20, users=2, seconds=0.2)
-
-    assert {version: (seen.answers, seen.failed) for version, seen in found.items()} == {"v2": (20, 0)}
-    assert {version: (seen.answers, seen.failed) for version, seen in wrong.items()} == {"v2": (20, 20)}
-    assert (nobody[""].answers, nobody[""].failed) == (4, 4)

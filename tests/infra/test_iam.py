@@ -120,6 +120,7 @@ RIGHTS = {
         "dynamodb:GetItem",
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetDashboard",
+        "cloudwatch:GetMetricData",
         "ec2:DescribeInstances",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeVolumes",

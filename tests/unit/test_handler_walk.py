@@ -35,6 +35,7 @@ from cutover.handlers import (
 )
 from cutover.ports import Alarm, Flag, Invocation
 from cutover.steps.http_security import HEADERS
+from cutover.steps.load_session import Session
 from cutover.steps.plan import Declared
 from cutover.steps.roll_back import roll_back_on_alarm
 from tests.contract.fake_http import LIMITS, SECRET, FakeHttp
@@ -60,13 +61,14 @@ from tests.contract.fakes import (
     FakePlans,
     FakeRegistry,
     FakeSources,
+    FakeTargetMetrics,
     FakeTasks,
     FakeWorld,
 )
 from tests.contract.formation import FakeFormation
 from tests.contract.machine import Walk
 from tests.contract.provisioning import FULL
-from tests.contract.scenes import DIGEST, THRESHOLDS, V1, alarm_event, live
+from tests.contract.scenes import DIGEST, LOAD, THRESHOLDS, V1, alarm_event, live
 from tests.unit.test_step_checks import DECLARED
 
 SOURCE = f"sources/{'a' * 64}.zip"
@@ -85,11 +87,11 @@ SECRETS = {
 CONFIGURATION = {
     "environment": "sandbox",
     "availability_zones": ["ap-northeast-2a", "ap-northeast-2c"],
-    "backend": {"domain": "api.example.com", "instance_type": "t3.micro"},
+    "backend": {"domain": "api.example.com", "instance_type": "t3.micro", "instances_per_colour": 2},
     "database": {"name": "evaluation", "instance_class": "db.t3.medium"},
     "poll_seconds": 1,
     "watch": {"bake_seconds": 30, "hours": 24, "proof_answers": 3, "healthy_share": 0.5},
-    "load": {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"},
+    "load": LOAD,
     "thresholds": {**THRESHOLDS, "scan_documents": 0},
     "window": {"enforced": False},
     "monitoring": {"gate": "must"},
@@ -113,6 +115,7 @@ class House:
             FakeDatabase(),
         )
         self.pages, self.pages_registry = FakePages("v2"), FakeRegistry()
+        self.figures = FakeTargetMetrics()
         self.migrator = FakeMigrator()
         self.sources_read: list[str] = []
         self.schedules: list[Mapping[str, Any]] = []
@@ -228,6 +231,7 @@ class House:
             "alarms": self.alarms,
             "network": self.network,
             "encryption": self.encryption,
+            "metrics": self.figures,
             "http": self.http,
             "pages": self.pages,
             "database": self.database,
@@ -246,6 +250,7 @@ class House:
                 listener_port=443,
                 load_balancer_dns="127.0.0.1",
                 domain="api.example.com",
+                allowed=None,
             ),
         }
         wired = SimpleNamespace(**shared)
@@ -266,6 +271,8 @@ class House:
             monkeypatch.setattr(module, "wiring", lambda: wired)
         monkeypatch.setattr(load, "variables", lambda: wired.variables)
         monkeypatch.setattr(probe, "PrometheusMetrics", lambda _address: self.metrics)
+        user = Session(SECRETS["smoke"], self.http, self.world.clock)
+        monkeypatch.setattr(load, "session", lambda: user)
         monkeypatch.setattr(load, "OpenModelLoad", lambda *_: self.load)
         monkeypatch.setattr(database, "files_of", self._files)
 
@@ -442,7 +449,7 @@ def broken_script(house: House) -> None:
 
 
 def slow_service(house: House) -> None:
-    house.load = FakeLoad(p95_ms=812.0)
+    house.load.milliseconds["new"] = 812.0
 
 
 def open_port(house: House) -> None:

@@ -70,7 +70,8 @@ def test_linear_steps_are_each_judged_before_the_next(house: House) -> None:
 def test_the_comparison_asks_the_live_listener_at_the_configured_rate(house: House) -> None:
     house.walk.run(INPUT)
 
-    assert house.load.asked[-1] == {
+    asked = [each for each in house.load.asked if "path" in each]
+    assert asked[-1] == {
         "port": 443,
         "path": "/api/health",
         "rate": 50.0,

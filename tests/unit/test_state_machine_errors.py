@@ -46,7 +46,14 @@ def leaves(kind: type) -> set[str]:
 
 
 def tasks() -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((name, state) for name, state in STATES.items() if state["Type"] == "Task")
+    """Those of the machine, and those that a Map does for each of its items."""
+    yield from ((name, state) for name, state in STATES.items() if state["Type"] == "Task")
+    yield from (
+        (name, {"Catch": each["Catch"], **state})
+        for each in STATES.values()
+        if each["Type"] == "Map"
+        for name, state in each["ItemProcessor"]["States"].items()
+    )
 
 
 def rules(field: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -103,6 +110,8 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
         "Undo the expansion": "Conclude phase 2",
         # What is not contracted now is so after the next release: no reason to take this one back.
         "Schedule the contraction": "Start the watch",
+        # Whether the live release is well, its alarms say and the watch.
+        "Ask the live release a little": "Watch",
         "Roll back": "Discard what was not executed",
         "Discard what was not executed": "Conclude the failure",
         "Conclude the failure": "Failed",

@@ -1,4 +1,4 @@
-"""Monitoring, security, smoke and load: every gate, open and closed."""
+"""Monitoring, security and smoke: every gate, open and closed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour
 from cutover.domain.errors import NotReachableError
 from cutover.domain.gates import closed
-from cutover.domain.measures import Limits
 from cutover.ports import Alarm, IngressRule
-from cutover.steps.load import load
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
 from cutover.steps.smoke import ITEMS, Smoke
 from tests.contract.fake_http import FakeHttp
-from tests.contract.fakes import NOON, FakeAlarms, FakeClock, FakeLoad, FakeNetwork
-from tests.contract.scenes import DEPLOYMENT, ENVIRONMENT, THRESHOLDS, alarm_event
+from tests.contract.fakes import NOON, FakeAlarms, FakeClock, FakeNetwork
+from tests.contract.scenes import DEPLOYMENT, ENVIRONMENT, alarm_event
 
-LIMITS = Limits.read({"thresholds": THRESHOLDS})
-LOAD = {"requests_per_second": 300, "users": 50, "seconds": 5, "path": "/api/health"}
 SMOKE_USER = {"email": "smoke@example.com", "password": "right"}
 
 
@@ -178,27 +174,3 @@ def test_without_a_token_what_needs_one_is_inconclusive() -> None:
 def test_a_service_that_does_not_answer_is_tried_again() -> None:
     with pytest.raises(NotReachableError):
         smoke(FakeHttp(faults=["dead"]))
-
-
-def loaded(**summary: Any) -> dict[str, str]:
-    return verdicts(load(8443, LOAD, LIMITS, load=FakeLoad(**summary)))
-
-
-def test_a_quick_and_right_service_passes_the_load() -> None:
-    assert set(loaded().values()) == {"Pass"}
-
-
-@pytest.mark.parametrize(
-    ("summary", "gate", "verdict"),
-    [
-        ({"p95_ms": 500.0}, "p95 latency", "Fail"),
-        ({"p95_ms": 600.0, "lag_p95_ms": 300.0}, "p95 latency", "Inconclusive"),
-        ({"failed": 2}, "Errors", "Fail"),
-        ({"failed": 1}, "Errors", "Pass"),
-        ({"requests": 1200}, "Throughput under load", "Fail"),
-        ({"requests": 0}, "Throughput under load", "Inconclusive"),
-        ({"requests": 0}, "Errors", "Inconclusive"),
-    ],
-)
-def test_the_load_is_judged_by_its_thresholds(summary: dict[str, Any], gate: str, verdict: str) -> None:
-    assert loaded(**summary)[gate] == verdict

@@ -1,45 +1,86 @@
-"""The load generator behind the port of the load step."""
+"""The load generator behind the port of the load steps. Nothing is sent before its aim is allowed."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cutover.adapters.load_generator import Answer, LoadGenerator, LoadResult, Schedule, Target
+from cutover.domain.aim import Aim, Allowed
 from cutover.domain.errors import NotReachableError
 from cutover.domain.histogram import Histogram
-from cutover.ports import LoadSummary, VersionAnswers
+from cutover.domain.judge import Arm, Block
+from cutover.domain.load_plan import Scenario, Stage, of_paths
+from cutover.ports import VersionAnswers
 
+# Both have opened their connections by then, and begin at once.
+_SIDE_BY_SIDE_SECONDS = 0.3
 VERSION_HEADER = b"\r\nx-release-version:"
 
 
 class OpenModelLoad:
     """Against the balancer's address, under the service's domain."""
 
-    def __init__(self, address: str, domain: str) -> None:
-        self._address = address
-        self._domain = domain
+    def __init__(self, aim: Aim, allowed: Allowed) -> None:
+        self._aim, self._allowed = aim, allowed
 
-    def run(self, *, port: int, path: str, rate: float, users: int, seconds: float) -> LoadSummary:
-        result = self._generate(port, path, Schedule(rate=rate, users=users, seconds=seconds))
-        if not result.statuses:
-            kinds = (
-                ", ".join(f"{count} × {kind}" for kind, count in result.errors.items()) or "nothing was sent"
-            )
+    def run(
+        self,
+        *,
+        port: int,
+        scenarios: Sequence[Scenario],
+        stages: Sequence[Stage],
+        users: int,
+        begin_at: float = 0.0,
+    ) -> Sequence[LoadResult]:
+        *ramp, whole = stages
+        schedule = Schedule(whole.rate, users, whole.seconds, ramp=ramp, begin_at=begin_at)
+        generator = LoadGenerator(self._target(port, scenarios), schedule)
+        asyncio.run(generator.run())
+        if not any(result.statuses for result in generator.results):
+            errors = sum((result.errors for result in generator.results), Counter[str]())
+            kinds = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "nothing was sent"
             raise NotReachableError(f"no request was answered on port {port}: {kinds}")
-        p50, p95, p99 = result.latency.percentiles_ms(50, 95, 99)
-        wrong = sum(count for status, count in result.statuses.items() if status >= 400)
-        lag = result.lag.percentiles_ms(95)[0] if result.lag.samples else 0.0
-        return LoadSummary(
-            requests=result.scheduled,
-            failed=wrong + sum(result.errors.values()),
-            seconds=result.seconds,
-            p50_ms=p50,
-            p95_ms=p95,
-            p99_ms=p99,
-            lag_p95_ms=lag,
-        )
+        return generator.results
+
+    def pair(
+        self,
+        *,
+        new_port: int,
+        old_port: int,
+        scenarios: Sequence[Scenario],
+        rate: float,
+        users: int,
+        seconds: float,
+        block_seconds: float,
+    ) -> Sequence[Block]:
+        blocks: defaultdict[int, Block] = defaultdict(lambda: Block(Arm(), Arm()))
+        began: list[float] = []
+
+        def note(side: str) -> Callable[[Answer], None]:
+            def see(answer: Answer) -> None:
+                if not began:
+                    began.append(answer.scheduled)
+                number = int((answer.scheduled - began[0]) / block_seconds)
+                arm: Arm = getattr(blocks[number], side)
+                arm.latency.add(answer.done - answer.scheduled)
+                arm.failed += answer.failed
+
+            return see
+
+        async def both() -> None:
+            runs, begin_at = [], time.time() + _SIDE_BY_SIDE_SECONDS
+            for side, port in (("new", new_port), ("old", old_port)):
+                target, see = self._target(port, scenarios), note(side)
+                runs.append(
+                    LoadGenerator(target, Schedule(rate, users, seconds, begin_at=begin_at), see, see).run()
+                )
+            await asyncio.gather(*runs)
+
+        asyncio.run(both())
+        return [blocks[number] for number in sorted(blocks)]
 
     def by_version(
         self, *, port: int, path: str, rate: float, users: int, seconds: float
@@ -52,7 +93,8 @@ class OpenModelLoad:
             latency[version].add(answer.done - answer.scheduled)
             failed[version] += answer.status >= 400
 
-        result = self._generate(port, path, Schedule(rate=rate, users=users, seconds=seconds), note)
+        target = self._target(port, of_paths([path], self._aim.name))
+        result = asyncio.run(LoadGenerator(target, Schedule(rate, users, seconds), note).run())
         found = {
             version: VersionAnswers(seen.samples, failed[version], seen.percentiles_ms(95)[0])
             for version, seen in latency.items()
@@ -64,15 +106,10 @@ class OpenModelLoad:
             )
         return found
 
-    def _generate(
-        self,
-        port: int,
-        path: str,
-        schedule: Schedule,
-        on_answer: Callable[[Answer], None] | None = None,
-    ) -> LoadResult:
-        target = Target(host=self._address, port=port, server_name=self._domain, paths=[path])
-        return asyncio.run(LoadGenerator(target, schedule, on_answer).run())
+    def _target(self, port: int, scenarios: Sequence[Scenario]) -> Target:
+        """Raises InvalidInputError for what is not the environment's own."""
+        self._allowed.check(self._aim, port)
+        return Target(self._aim.host, port, self._aim.name, scenarios=scenarios)
 
 
 def version_of(head: bytes) -> str:

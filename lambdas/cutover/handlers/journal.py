@@ -89,6 +89,8 @@ def _tell_lock_held(wired: Wiring, deployment: Deployment) -> None:
 def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     details = {name: event.get(name) for name in ("plan", "swap", "proof", "contraction", "drift")}
+    if asked := event.get("live_load"):
+        details["live_load"] = {name: asked.get(name) for name in ("requests", "failed", "p95_ms")}
     return finish(
         deployment,
         Status(event["status"]),

@@ -13,8 +13,10 @@ from cutover.adapters.encryption import LiveEncryption
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
 from cutover.adapters.observation import CloudWatchAlarms, VpcNetwork
+from cutover.adapters.target_metrics import GroupMetrics
 from cutover.domain.colours import Colour
 from cutover.domain.environment import Environment, Services
+from cutover.domain.measures import Limits
 from cutover.domain.records import Deployment
 from cutover.domain.services import Service
 from cutover.handlers.dispatch import dispatch
@@ -24,6 +26,7 @@ from cutover.steps.encryption import check_encryption
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
 from cutover.steps.shift import judge_share
+from cutover.steps.target_resources import check_resources
 from cutover.steps.watch import watch
 
 
@@ -42,18 +45,19 @@ class Wiring:
     alarms: CloudWatchAlarms
     network: VpcNetwork
     encryption: LiveEncryption
+    metrics: GroupMetrics
     clock: SystemClock
 
 
 @cache
 def wiring() -> Wiring:
     variables = read_variables(Variables)
-    balancers, ec2 = client("elbv2"), client("ec2")
+    balancers, ec2, cloudwatch = client("elbv2"), client("ec2"), client("cloudwatch")
     return Wiring(
         variables,
         DynamoJournal(client("dynamodb"), variables.journal_table),
         ElasticLoadBalancer(balancers),
-        CloudWatchAlarms(client("cloudwatch")),
+        CloudWatchAlarms(cloudwatch),
         VpcNetwork(balancers, ec2),
         LiveEncryption(
             variables.cutover_environment,
@@ -62,6 +66,7 @@ def wiring() -> Wiring:
             s3=client("s3"),
             ec2=ec2,
         ),
+        GroupMetrics(cloudwatch),
         SystemClock(),
     )
 
@@ -121,10 +126,22 @@ def share(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def resources(event: Mapping[str, Any]) -> dict[str, Any]:
+    configuration = event["configuration"]
+    return check_resources(
+        Environment.read(event["environment"]).group(Colour(event["colour"])),
+        event["load"],
+        int(configuration["backend"]["instances_per_colour"]),
+        Limits.read(configuration),
+        metrics=wiring().metrics,
+    )
+
+
 ACTIONS = {
     "monitoring": monitoring,
     "network": network,
     "encryption": encryption,
+    "resources": resources,
     "share": share,
     "watch": look,
 }
