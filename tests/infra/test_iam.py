@@ -199,7 +199,7 @@ RIGHTS = {
         "secretsmanager:UpdateSecretVersionStage",
     },
     "probe": {"secretsmanager:GetSecretValue"},
-    "load": set(),
+    "load": {"secretsmanager:GetSecretValue"},
 }
 COMMON = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 IN_VPC = {
