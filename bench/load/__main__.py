@@ -58,7 +58,7 @@ COLUMNS = (
 
 
 def main() -> None:
-    seconds, frozen_seconds = (3.0, 8.0) if is_quick() else (15.0, 24.0)
+    seconds, frozen_seconds = (4.0, 8.0) if is_quick() else (8.0, 16.0)
     rows, raw = [], {}
     for name in GENERATORS:
         with quick_server() as port:

@@ -160,7 +160,7 @@ def run_locust(port: int, rate: float | None, seconds: float) -> Seen:
         file = Path(folder, "locustfile.py")
         file.write_text(
             "from locust import FastHttpUser, constant_throughput, task\n"
-            f"class Visitor(FastHttpUser):\n    host = '{_url(port)}'\n    {wait or 'pass'}\n"
+            f"class Visitor(FastHttpUser):\n    host = '{_url(port)[:-1]}'\n    {wait or 'pass'}\n"
             "    @task\n    def ask(self): self.client.get('/')\n"
         )
         command = [locust(), "-f", str(file), "--headless", "-u", str(USERS), "-r", str(USERS)]

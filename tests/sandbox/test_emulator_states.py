@@ -464,3 +464,57 @@ def test_starting_the_same_execution_twice_starts_it_once(emulator: Any) -> None
     assert start(emulator, arn, {"a": 1}, "once") == start(emulator, arn, {"a": 1}, "once")
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         start(emulator, arn, {"a": 2}, "once")
+
+
+def test_a_maps_workers_run_at_once_see_the_variables_and_come_back_in_their_order(emulator: Any) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
+    function = emulator.function(
+        "import time\ndef handler(e, c):\n"
+        "    began = time.time()\n    time.sleep(1.5)\n    return {**e, 'began': began, 'ended': time.time()}\n"
+    )
+    payload = {"worker": "{% $states.input.worker %}", "rate": "{% $rate %}"}
+    inner = task(function, payload, Output="{% $states.result.Payload %}", End=True)
+    states = {
+        "Begin": {"Type": "Pass", "Assign": {"rate": 100, "workers": 2}, "Next": "Each"},
+        "Each": {
+            "Type": "Map",
+            "Items": "{% [[0..($workers - 1)].{'worker': $}] %}",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "INLINE"},
+                "StartAt": "Work",
+                "States": {"Work": inner},
+            },
+            "Output": "{% {'workers': $states.result} %}",
+            "End": True,
+        },
+    }
+    answer = output_of(emulator, machine(emulator, states, emulator.allow("lambda:InvokeFunction")))
+
+    first, second = answer["workers"]
+    assert [(each["worker"], each["rate"]) for each in (first, second)] == [(0, 100), (1, 100)]
+    assert max(first["began"], second["began"]) < min(first["ended"], second["ended"])
+
+
+def test_a_maps_failed_worker_is_caught_by_its_own_error(emulator: Any) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+    function = emulator.function(FLAKY)
+    inner = task(function, {"id": "{% $states.input.worker %}", "terminal": True}, End=True)
+    states = {
+        "Each": {
+            "Type": "Map",
+            "Items": "{% [[0..0].{'worker': $string($)}] %}",  # one item is a list of one
+            "ItemProcessor": {"StartAt": "Work", "States": {"Work": inner}},
+            "Catch": [
+                {
+                    "ErrorEquals": ["States.ALL"],
+                    "Assign": {"failure": "{% $states.errorOutput %}"},
+                    "Next": "Told",
+                }
+            ],
+            "End": True,
+        },
+        "Told": {"Type": "Pass", "Output": "{% $failure.Error %}", "End": True},
+    }
+    arn = machine(emulator, states, emulator.allow("lambda:InvokeFunction"))
+
+    assert output_of(emulator, arn) == "TerminalError"

@@ -200,6 +200,11 @@ def test_a_busy_instance_shows_in_its_metrics(fleet: Fleet) -> None:
             lambda d=dimension, v=value: highest("CWAgent", "disk_used_percent", d, v)
         )
         assert 0 < disk < 1
+        for metric in ("EBSReadBytes", "EBSWriteBytes"):
+            moved = fleet.emulator.wait_for(
+                lambda m=metric, d=dimension, v=value: highest("AWS/EC2", m, d, v) is not None
+            )
+            assert moved
 
 
 def test_user_data_is_kept_and_not_executed(fleet: Fleet) -> None:

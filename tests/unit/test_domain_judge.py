@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from config.load import Judge
 from cutover.domain.gates import Verdict
 from cutover.domain.histogram import Histogram
-from cutover.domain.judge import Arm, Block, gates_of, judge, signed_rank_p
+from cutover.domain.judge import ALPHA, Arm, Block, Requirements, gates_of, judge, signed_rank_p
 
 
 def arm(draw: random.Random, *, slower: float = 1.0, errors: float = 0.0, answers: int = 150) -> Arm:
@@ -112,3 +113,21 @@ def test_a_histogram_knows_the_share_above_a_limit() -> None:
     assert histogram.share_above(25) == 0.5
     with pytest.raises(ValueError, match="no samples"):
         Histogram().share_above(1)
+
+
+def test_a_difference_that_is_too_small_for_anybody_is_not_called() -> None:
+    slower = blocks(slower=1.3)
+    judgement = judge(slower, Requirements(least_slower=1.0))
+    by_time = judge(slower, Requirements(least_slower_ms=200))
+
+    assert judgement.latency is not None
+    assert by_time.latency is not None
+    assert (judgement.latency.p < ALPHA, judgement.latency.worse, by_time.latency.worse) == (
+        True,
+        False,
+        False,
+    )
+
+
+def test_the_requirements_are_the_configurations() -> None:
+    assert Requirements.read(Judge().model_dump()) == Requirements()

@@ -822,3 +822,50 @@ def test_an_approval_that_nobody_gives_expires(house: House) -> None:
         approval.handler(
             {"action": "approve", "deployment": {"id": "d2"}, "by": "arn:kim", "reason": "late"}, None
         )
+
+
+def test_phase_6_holds_the_load_the_comparison_and_the_targets_figures(house: House) -> None:
+    house.figures.late = 2
+    house.walk.run(INPUT)
+
+    (phase,) = [phase for phase in house.record["phases"] if phase["number"] == 6]
+    names = {gate["name"] for gate in phase["gates"]}
+    assert names >= {
+        "p95 latency",
+        "Errors against the live release",
+        "CPU",
+        "Memory",
+        "Disk busy",
+        "Cache hit",
+    }
+    assert house.walk.visited.count("Look at the targets' load") == 3  # CloudWatch comes a little later
+    assert (
+        len([asked for asked in house.load.asked if asked.get("users") == 25]) == 2
+    )  # of 50, by two workers
+
+
+def test_a_release_that_is_slower_than_the_live_one_takes_no_traffic(house: House) -> None:
+    house.load.milliseconds["new"] = 60.0
+    status, output = house.walk.run(INPUT)
+
+    assert (status, output["Error"]) == ("FAILED", "GateFailedError")
+    assert "“p95 latency against the live release” (C6a) failed: found 60" in output["Cause"]
+    assert house.world.balancer.of["listener"] == BLUE
+
+
+def test_targets_that_cloudwatch_knows_nothing_of_are_shown_and_do_not_hold_up_for_ever(house: House) -> None:
+    house.figures.late = 1000
+    status, _ = house.walk.run(INPUT)
+
+    (phase,) = [phase for phase in house.record["phases"] if phase["number"] == 6]
+    found = {gate["name"]: gate["verdict"] for gate in phase["gates"]}
+    assert status == "SUCCEEDED"
+    assert (found["CPU"], found["Memory"], found["Disk busy"]) == ("Inconclusive",) * 3
+
+
+def test_the_record_tells_what_the_live_release_answered_while_it_was_watched(house: House) -> None:
+    house.walk.run(INPUT)
+
+    assert house.record["live_load"]["requests"] > 0
+    assert house.record["live_load"]["failed"] == 0
+    assert {asked["port"] for asked in house.load.asked if asked.get("users") == 5} == {443}
