@@ -216,3 +216,9 @@ class Load(Table):
             problem = "needs one without most_per_minute, which carries the rate; take it from one"
             raise UnfitError("scenarios", ", ".join(names), problem)
         return self
+
+    def for_lambdas(self) -> dict[str, Any]:
+        """As the functions read it. What a scenario's step leaves at its default is left out: the whole
+        configuration has to fit a parameter."""
+        scenarios = [each.model_dump(mode="json", exclude_defaults=True) for each in self.scenarios]
+        return {**self.model_dump(mode="json"), "scenarios": scenarios}

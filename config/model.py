@@ -318,7 +318,6 @@ class Configuration(Table):
                 key: whole[key]
                 for key in (
                     "watch",
-                    "load",
                     "thresholds",
                     "window",
                     "alarms",
@@ -328,6 +327,7 @@ class Configuration(Table):
                 )
             },
             "gates": self.gates.model_dump(mode="json", exclude_none=True),
+            "load": self.load.for_lambdas(),
             "backend": {key: whole["backend"][key] for key in backend},
             "frontend": {"domain": self.frontend.domain, "instance_type": self.frontend.instance_type},
             "monitoring": {key: whole["monitoring"][key] for key in ("instance_type", "gate")},

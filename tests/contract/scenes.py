@@ -28,7 +28,7 @@ LOAD = Load(
     ramp_steps=1,
     ramp_seconds=1,
     judge=Judge(seconds=3, block_seconds=0.25, fewest_blocks=10, fewest_answers=250),
-).model_dump(mode="json")
+).for_lambdas()
 V1 = Live(
     deployment="d1",
     version="v1",
