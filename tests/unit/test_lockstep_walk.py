@@ -110,6 +110,17 @@ def test_where_there_never_was_a_frontend_its_rule_stays_and_nothing_is_sent(hou
     assert [document for document, _ in house.sent("release")] == ["release-document"]
 
 
+def test_a_first_frontend_is_released_on_the_colour_that_its_rule_begins_with(house: Lockstep) -> None:
+    """The rule begins on blue, and blue may well be the idle colour by then: nobody stands there."""
+    house.have(None, None)
+    house.world.balancer.targets[PAGES.blue] = []
+    house.world.balancer.of[PAGES_RULE] = GREEN
+    status, output = house.walk.run(BOTH)
+
+    assert (status, output["frontend_image"]) == ("SUCCEEDED", NEW), output
+    assert house.weights == (GREEN, GREEN)
+
+
 def test_an_image_of_the_frontend_is_promoted_without_a_build(house: Lockstep) -> None:
     status, output = house.walk.run({**INPUT, "frontend": {"image": NEW}})
     assert (status, output["frontend_image"], len(house.builds)) == ("SUCCEEDED", NEW, 1)

@@ -33,7 +33,14 @@ def aim_test_listener(
     require_lock(journal, deployment.lock)
     for service, targets in services.items():
         weights = balancer.weights(targets.listener_arn, targets)
-        if weights.of(colour) > 0:
+        if (
+            weights.of(colour) > 0
+            and service is not Service.BACKEND
+            and not balancer.health(targets.of(colour))
+        ):
+            # Never released, so nobody is served: it gets no requests before its proof.
+            balancer.set_weights(targets.listener_arn, targets, Weights.all_on(colour.other))
+        elif weights.of(colour) > 0:
             raise ReleaseFailedError(
                 f"{colour} carries traffic of the {service} ({weights}), so nothing can be released on it"
             )
