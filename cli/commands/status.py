@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,32 @@ from cli.session import Environment, aws_errors_explained
 
 
 def traffic(environment: Environment, live: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Per colour: its weight on the listener, and how many of its targets are healthy."""
+    """The backend's, per colour: its weight on the listener, and how many of its targets are healthy."""
     listeners = environment.balancer.describe_listeners(ListenerArns=[live["listener_arn"]])["Listeners"]
-    forward = listeners[0]["DefaultActions"][0].get("ForwardConfig", {}).get("TargetGroups", [])
+    return _split(environment, listeners[0]["DefaultActions"][0], live)
+
+
+def frontend_traffic(environment: Environment, live: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """The same of the frontend's rule; None where no frontend was released."""
+    pages = live.get("frontend")
+    if not pages:
+        return None
+    rules = environment.balancer.describe_rules(RuleArns=[pages["listener_arn"]])["Rules"]
+    return _split(environment, rules[0]["Actions"][0], pages)
+
+
+def _split(
+    environment: Environment, action: Mapping[str, Any], groups: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """`groups` are the target groups' ARNs by their colour."""
+    forward = action.get("ForwardConfig", {}).get("TargetGroups", [])
     weights = {group["TargetGroupArn"]: group.get("Weight", 0) for group in forward}
     split = {}
     for colour in ("blue", "green"):
-        health = environment.balancer.describe_target_health(TargetGroupArn=live[colour])
+        health = environment.balancer.describe_target_health(TargetGroupArn=groups[colour])
         states = [t["TargetHealth"]["State"] for t in health["TargetHealthDescriptions"]]
         split[colour] = {
-            "weight": weights.get(live[colour], 0),
+            "weight": weights.get(groups[colour], 0),
             "healthy": states.count("healthy"),
             "targets": len(states),
         }
@@ -38,6 +55,7 @@ def snapshot(environment: Environment, most: int) -> dict[str, Any]:
         "environment": environment.name,
         "live": live,
         "traffic": traffic(environment, live) if live else None,
+        "frontend_traffic": frontend_traffic(environment, live) if live else None,
         "lock": journal.lock(environment),
         "frozen": journal.frozen(environment),
         "history": journal.history(environment, most),
@@ -67,6 +85,9 @@ def status(environment_name: str, most: int, config_dir: Path | None, as_json: b
         table = Table("colour", "weight", "healthy targets", box=None, padding=(0, 2))
         for colour, facts in document["traffic"].items():
             table.add_row(colour, str(facts["weight"]), f"{facts['healthy']} of {facts['targets']}")
+        for colour, facts in (document["frontend_traffic"] or {}).items():
+            healthy = f"{facts['healthy']} of {facts['targets']}"
+            table.add_row(f"{colour}, frontend", str(facts["weight"]), healthy)
         out.print(table)
     if document["frozen"]:
         frozen = document["frozen"]

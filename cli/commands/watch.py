@@ -31,9 +31,11 @@ def _table(document: dict[str, Any]) -> Table:
     live = document["live"]
     title = f"{document['environment']}: " + (f"{live['version']} on {live['colour']}" if live else "empty")
     table = Table("", "", title=title, show_header=False)
-    for colour, facts in (document["traffic"] or {}).items():
-        bar = "█" * (int(facts["weight"]) // 5)
-        table.add_row(colour, f"{bar} {facts['weight']} %, {facts['healthy']}/{facts['targets']} healthy")
+    for key, service in (("traffic", ""), ("frontend_traffic", ", frontend")):
+        for colour, facts in (document[key] or {}).items():
+            bar = "█" * (int(facts["weight"]) // 5)
+            told = f"{bar} {facts['weight']} %, {facts['healthy']}/{facts['targets']} healthy"
+            table.add_row(f"{colour}{service}", told)
     for name, state in document["alarms"].items():
         if state != "OK":
             style = "red" if state == "ALARM" else "yellow"

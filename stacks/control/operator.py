@@ -12,6 +12,7 @@ from stacks.naming import Names
 _LOOK = (
     "elasticloadbalancing:DescribeListeners",
     "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:DescribeRules",
     "elasticloadbalancing:DescribeTargetHealth",
 )
 
