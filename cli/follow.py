@@ -25,6 +25,7 @@ SECTIONS = {
     "5 Secure": "5 Secure",
     "6 Perform": "6 Perform",
     "7 Verify": "7 Verify",
+    "Go or no go?": "Go or no go?",
     "A share": "Shift",
     "Swap": "Swap",
     "Start the watch": "Watch",

@@ -56,3 +56,14 @@ def history(environment: Environment, most: int) -> list[dict[str, Any]]:
         Limit=most,
     )
     return [_plain(item) for item in answer["Items"]]
+
+
+def evidence(environment: Environment, identifier: str) -> dict[str, Any] | None:
+    """The digests of a deployment's evidence, entry by entry."""
+    return _item(environment, f"DEPLOYMENT#{identifier}", "EVIDENCE")
+
+
+def answers(environment: Environment, identifier: str) -> dict[str, Any]:
+    """What people have answered to the checklists, by line."""
+    item = _item(environment, f"DEPLOYMENT#{identifier}", "CHECKLIST") or {}
+    return dict(item.get("answers") or {})

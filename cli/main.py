@@ -9,11 +9,13 @@ import click
 from rich.console import Console
 
 from cli.commands.approve import approve, reject
+from cli.commands.checklist import checklist
 from cli.commands.completion import completion
 from cli.commands.deploy import deploy
 from cli.commands.doctor import doctor
 from cli.commands.dora import dora
 from cli.commands.drift import drift
+from cli.commands.evidence import evidence
 from cli.commands.freeze import freeze, unfreeze
 from cli.commands.history import history
 from cli.commands.init import init
@@ -44,6 +46,7 @@ def cutover() -> None:
 for _command in (
     *(init, doctor),
     *(plan, deploy, approve, reject, status, watch, drift, rollback, history, dora, freeze, unfreeze),
+    *(checklist, evidence),
     completion,
 ):
     cutover.add_command(_command)

@@ -91,6 +91,10 @@ class Environment:
         return f"{self._prefix}-rollback"
 
     @property
+    def evidence_function(self) -> str:
+        return f"{self._prefix}-evidence"
+
+    @property
     def drift_function(self) -> str:
         return f"{self._prefix}-drift"
 

@@ -30,6 +30,7 @@ CONTROL_FUNCTIONS = (
     "rollback",
     "drift",
     "approval",
+    "evidence",
 )
 ENVIRONMENT_FUNCTIONS = ("database", "probe", "load")
 # In the environment too, but Secrets Manager's to call, not the control plane's.

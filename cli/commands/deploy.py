@@ -11,6 +11,8 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError
 
+from cli.board import show_board
+from cli.commands.status import board_of
 from cli.errors import ExitCode, UserError
 from cli.execution import Ended, StateEntered, deployment_id, start
 from cli.follow import Progress, follow
@@ -122,9 +124,12 @@ def deploy(
             )
         hint = _approval_hint(environment, execution_arn)
         ended, progress = follow(environment, execution_arn, None if as_json else out, on_state=hint)
+        board = board_of(environment, deployment_id(execution_arn))
     if as_json:
-        print_json(_document(execution_arn, ended, progress))
+        print_json({**_document(execution_arn, ended, progress), "board": board})
         raise SystemExit(exit_code(ended))
+    if board:
+        show_board(board)
     if ended.status != "SUCCEEDED":
         raise UserError(f"{ended.error or ended.status}: {ended.cause}", exit_code(ended))
     out.print(

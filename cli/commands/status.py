@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from cli import journal
+from cli.board import show_board
 from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
@@ -48,6 +49,11 @@ def _split(
     return split
 
 
+def board_of(environment: Environment, deployment: str) -> dict[str, Any] | None:
+    """The Go/No-Go board that let a deployment on, or did not; None for one that never came so far."""
+    return (journal.deployment(environment, deployment) or {}).get("board")
+
+
 def snapshot(environment: Environment, most: int) -> dict[str, Any]:
     """Everything that `status` shows, as one document."""
     live = journal.live(environment)
@@ -59,6 +65,7 @@ def snapshot(environment: Environment, most: int) -> dict[str, Any]:
         "lock": journal.lock(environment),
         "frozen": journal.frozen(environment),
         "history": journal.history(environment, most),
+        "board": board_of(environment, str(live["deployment"])) if live else None,
     }
 
 
@@ -99,3 +106,5 @@ def status(environment_name: str, most: int, config_dir: Path | None, as_json: b
         for past in document["history"]:
             table.add_row(past["id"], past["version"], past["status"])
         out.print(table)
+    if document["board"]:
+        show_board(document["board"])

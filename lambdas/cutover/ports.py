@@ -290,6 +290,25 @@ class Plans(Protocol):
     def keep(self, digest: str, document: Mapping[str, Any]) -> None: ...
 
 
+class Documents(Protocol):
+    """Where documents for people are kept."""
+
+    def location(self, key: str) -> str: ...
+    def console(self, key: str) -> str:
+        """Its address in the AWS console."""
+
+    def keep(self, key: str, body: bytes) -> None: ...
+
+
+class EvidenceStore(Protocol):
+    """Where evidence is kept: what is there once is never written over."""
+
+    def add(self, key: str, body: bytes) -> bool:
+        """False, and nothing is changed, where there is an object of this key already."""
+
+    def read(self, key: str) -> bytes | None: ...
+
+
 class Templates(Protocol):
     """The environment's templates, by their names and in their order."""
 

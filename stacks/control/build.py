@@ -19,18 +19,26 @@ IMAGES_KEPT = 50
 SOURCE_DAYS = 90
 #: A plan is evidence of what was approved: it is kept for over a year.
 PLAN_DAYS = 400
+#: Evidence answers audits: three years.
+EVIDENCE_DAYS = 1100
 #: Ubuntu, Docker and the AWS CLI. https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
 BUILD_IMAGE = "aws/codebuild/standard:7.0"
 
 
 def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
-    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip, plans/SHA256.json."""
+    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip, plans/SHA256.json, boards/ID.json and
+    evidence/ID/NNNN.json by the deployment's id."""
     bucket = private_bucket(
         scope,
         "Artifacts",
         name=names.artifacts_bucket,
         keep=keep,
-        lifecycle=[_expiring("sources", SOURCE_DAYS), _expiring("plans", PLAN_DAYS)],
+        lifecycle=[
+            _expiring("sources", SOURCE_DAYS),
+            _expiring("plans", PLAN_DAYS),
+            _expiring("boards", PLAN_DAYS),
+            _expiring("evidence", EVIDENCE_DAYS),
+        ],
     )
     acknowledge(
         bucket.bucket,

@@ -80,8 +80,65 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     return rule
 
 
-def _dead_letters(scope: Construct, names: Names, rule: str) -> sqs.CfnQueue:
-    """The queue for what the rule cutover-ENV-RULE could not deliver."""
+#: What a deployment's evidence grows by.
+EVIDENCE_KINDS = (
+    "PhaseCompleted",
+    "GateFailed",
+    "GoDecided",
+    "ApprovalAnswered",
+    "TrafficShifted",
+    "RolledBack",
+    "DeploymentSucceeded",
+    "DeploymentPlanned",
+    "DeploymentFailed",
+)
+
+
+def evidence_rule(
+    scope: Construct, names: Names, bus: events.CfnEventBus, evidence: Function
+) -> events.CfnRule:
+    """What the bus hears → evidence function. Nothing waits for it; what fails for good lies in a queue."""
+    here = Construct(scope, "Evidence")
+    queue = _dead_letters(here, names, "evidence", names.bus)
+    rule = events.CfnRule(
+        here,
+        "Rule",
+        name=names.named("evidence"),
+        description="What a deployment tells is added to its evidence",
+        state="ENABLED",
+        event_bus_name=bus.ref,
+        event_pattern={"source": ["cutover"], "detail-type": list(EVIDENCE_KINDS)},
+        targets=[
+            events.CfnRule.TargetProperty(
+                id="evidence",
+                arn=evidence.arn,
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
+            )
+        ],
+    )
+    lambda_.CfnPermission(
+        here,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=evidence.function.ref,
+        principal="events.amazonaws.com",
+        source_arn=names.arn("events", f"rule/{names.bus}/{names.named('evidence')}"),
+    )
+    lambda_.CfnEventInvokeConfig(
+        here,
+        "Retries",
+        function_name=evidence.function.ref,
+        qualifier="$LATEST",
+        maximum_retry_attempts=2,
+        destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+            on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=queue.attr_arn)
+        ),
+    )
+    return rule
+
+
+def _dead_letters(scope: Construct, names: Names, rule: str, bus: str = "") -> sqs.CfnQueue:
+    """The queue for what the rule cutover-ENV-RULE could not deliver; of the default bus, or of `bus`."""
     queue = sqs.CfnQueue(
         scope,
         "DeadLetters",
@@ -90,7 +147,7 @@ def _dead_letters(scope: Construct, names: Names, rule: str) -> sqs.CfnQueue:
         message_retention_period=FOURTEEN_DAYS,
     )
     acknowledge(queue, "AwsSolutions-SQS3", "This is the dead-letter queue itself")
-    rule_arn = names.arn("events", f"rule/{names.named(rule)}")
+    rule_arn = names.arn("events", f"rule/{f'{bus}/' if bus else ''}{names.named(rule)}")
     sqs.CfnQueuePolicy(
         scope,
         "DeadLettersPolicy",
@@ -120,9 +177,9 @@ def _dead_letters(scope: Construct, names: Names, rule: str) -> sqs.CfnQueue:
     return queue
 
 
-def dead_letters(names: Names) -> Statement:
-    """What the rollback function needs for its failed events to reach the queue."""
-    return Statement(["sqs:SendMessage"], [names.arn("sqs", names.named("alarm-dead-letters"))])
+def dead_letters(names: Names, rule: str = "alarm") -> Statement:
+    """What the function behind a rule needs for its failed events to reach the queue."""
+    return Statement(["sqs:SendMessage"], [names.arn("sqs", names.named(f"{rule}-dead-letters"))])
 
 
 def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnRule:

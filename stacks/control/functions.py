@@ -41,6 +41,7 @@ def control_functions(
         _rollback(names),
         _drift(names, provisioning),
         _approval(names),
+        _evidence(names),
     )
     here = Construct(scope, "Functions")
     return {spec.name: make_function(here, names, spec, code) for spec in specs}
@@ -120,8 +121,12 @@ def _journal(names: Names) -> FunctionSpec:
             ),
             _events(names),
             Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
+            Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/boards/*"]),
         ],
-        environment={"CONFIGURATION_PARAMETER": names.parameter},
+        environment={
+            "CONFIGURATION_PARAMETER": names.parameter,
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
+        },
     )
 
 
@@ -407,4 +412,25 @@ def _approval(names: Names) -> FunctionSpec:
             # Whose task a token is of, only the token tells; the function answers those in the journal.
             Statement(["states:SendTaskSuccess", "states:SendTaskFailure"]),
         ],
+    )
+
+
+def _evidence(names: Names) -> FunctionSpec:
+    bucket = f"arn:aws:s3:::{names.artifacts_bucket}"
+    return FunctionSpec(
+        name="evidence",
+        purpose="Adds what a deployment tells to its evidence, and takes people's answers",
+        timeout_seconds=60,
+        memory_mb=512,
+        statements=[
+            _table(names, "GetItem", "PutItem", "Query"),
+            # It never writes over what is there: each object is put on the condition that there is none.
+            Statement(["s3:GetObject", "s3:PutObject"], [f"{bucket}/evidence/*"]),
+            Statement(["s3:GetObject"], [f"{bucket}/plans/*"]),
+            # Without it, an object that is not there answers 403 instead of 404.
+            Statement(["s3:ListBucket"], [bucket]),
+            Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
+            dead_letters(names, "evidence"),
+        ],
+        environment={"ARTIFACTS_BUCKET": names.artifacts_bucket},
     )

@@ -13,7 +13,7 @@ from stacks.constructs.state_machine import state_machine
 from stacks.control.build import artifacts_bucket, build_project, repositories
 from stacks.control.contraction import contraction
 from stacks.control.dashboard import control_dashboard
-from stacks.control.events import alarm_rule, bus, launch_rule, nightly
+from stacks.control.events import alarm_rule, bus, evidence_rule, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
 from stacks.control.operator import operator_policy
@@ -54,7 +54,7 @@ class ControlStack(cdk.Stack):
         artifacts_bucket(self, names, keep=keep)
         repositories(self, names, keep=keep)
         build_project(self, names)
-        bus(self, names)
+        told = bus(self, names)
 
         published = publish(self, names, templates)
         asset = code_asset(self)
@@ -67,14 +67,16 @@ class ControlStack(cdk.Stack):
             code,
             Provisioning(published, provisioner.attr_arn),
         )
+        # What hears the bus is nobody's step.
+        steps = {name: function for name, function in functions.items() if name != "evidence"}
         after_the_watch = contraction(self, names, functions)
         machine = state_machine(
             self,
             names,
             "deploy",
             definition=DEFINITION,
-            substitutions={**_substitutions(names, functions), **after_the_watch.substitutions},
-            statements=[*_machine_statements(names, functions), *after_the_watch.statements(names)],
+            substitutions={**_substitutions(names, steps), **after_the_watch.substitutions},
+            statements=[*_machine_statements(names, steps), *after_the_watch.statements(names)],
             purpose="Runs the deployments",
         )
         # E3601 takes a JSONata TimeoutSeconds for an error, and AWS takes it:
@@ -82,6 +84,7 @@ class ControlStack(cdk.Stack):
         # A test lints without this line and holds that nothing else is found.
         machine.add_metadata("cfn-lint", {"config": {"ignore_checks": ["E3601"]}})
         alarm_rule(self, names, functions["rollback"])
+        evidence_rule(self, names, told, functions["evidence"])
         boot = state_machine(
             self,
             names,

@@ -404,6 +404,31 @@ class FakePlans:
         self.kept[digest] = json.loads(json.dumps(document))
 
 
+class FakeDocuments:
+    """Documents and evidence: what is added once stays."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def location(self, key: str) -> str:
+        return f"s3://artifacts/{key}"
+
+    def console(self, key: str) -> str:
+        return f"https://console/{key}"
+
+    def keep(self, key: str, body: bytes) -> None:
+        self.objects[key] = body
+
+    def add(self, key: str, body: bytes) -> bool:
+        if key in self.objects:
+            return False
+        self.objects[key] = body
+        return True
+
+    def read(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+
 class FakeCommands:
     """`unmanaged`: instances that have not reported yet. `of` are the results by command, else `results`."""
 

@@ -85,6 +85,44 @@ def test_status_and_watch_tell_what_is_live_for_people_and_for_programs(product,
     assert len(alarms) == 20
 
 
+def test_v1_was_let_on_by_its_go_no_go_board(product, v1):
+    board = json.loads(product.cutover("status", "sandbox", "--json").stdout)["board"]
+    assert board["verdict"] == "Go"
+    assert {each["verdict"] for each in board["personas"].values()} == {"Go"}
+    assert {row["verdict"] for row in board["rows"] if row["must"]} == {"Pass"}
+    bucket, key = board["location"].removeprefix("s3://").split("/", 1)
+    kept = json.loads(product.environment.storage.get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert kept["personas"] == board["personas"]
+    assert "Go or no go?" in product.cutover("status", "sandbox").stdout
+
+
+def test_the_evidence_of_v1_is_whole_until_a_byte_of_it_is_altered(product, v1):
+    deadline = time.monotonic() + 60
+    while "outcome SUCCEEDED" not in product.cutover("evidence", "show", "sandbox", v1["id"]).stdout:
+        assert time.monotonic() < deadline, "the outcome never came into the evidence"
+    whole = product.cutover("evidence", "verify", "sandbox", v1["id"])
+    assert (whole.returncode, "whole" in whole.stdout) == (0, True), whole.stderr
+    storage, bucket = product.root("s3"), product.environment.artifacts_bucket
+    key = f"evidence/{v1['id']}/0002.json"
+    body = storage.get_object(Bucket=bucket, Key=key)["Body"].read()
+    storage.put_object(Bucket=bucket, Key=key, Body=body.replace(b"Pass", b"pass", 1))
+    altered = product.cutover("evidence", "verify", "sandbox", v1["id"])
+    storage.put_object(Bucket=bucket, Key=key, Body=body)
+    assert altered.returncode == 1
+    assert f"{key} (phase 1 Provision): altered" in altered.stderr
+
+
+def test_the_checklists_of_v1_are_answered_by_evidence_and_people(product, v1):
+    answered = ["--answer", "G3.6", "--by", "Kim", "--note", "reviewed", "--json"]
+    done = product.cutover("checklist", "sandbox", v1["id"], *answered)
+    assert done.returncode == 0, done.stderr
+    lines = {line["id"]: line for line in json.loads(done.stdout)["lines"]}
+    machine = {id: line["answer"] for id, line in lines.items() if not id.startswith("G3.")}
+    assert set(machine.values()) == {"Yes"}, lines
+    assert (lines["G3.6"]["answer"], lines["G3.4"]["answer"]) == ("Yes", "For people")
+    assert "Kim (arn:aws:iam::" in lines["G3.6"]["evidence"]
+
+
 def test_a_plan_touches_nothing_and_says_what_would_happen(product, v1):
     before = product.weights()
     done = product.cutover("plan", "sandbox", "--version", "v2", "--json")

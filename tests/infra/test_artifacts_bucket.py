@@ -11,4 +11,9 @@ def test_plans_stay_for_over_a_year_and_sources_for_a_season(each):
         )
         for rule in bucket["LifecycleConfiguration"]["Rules"]
     }
-    assert kept == {"sources/": ("Enabled", 90, 90), "plans/": ("Enabled", 400, 400)}
+    assert kept == {
+        "sources/": ("Enabled", 90, 90),
+        "plans/": ("Enabled", 400, 400),
+        "boards/": ("Enabled", 400, 400),
+        "evidence/": ("Enabled", 1100, 1100),
+    }

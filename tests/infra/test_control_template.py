@@ -29,7 +29,7 @@ EVERYWHERE = {
 }
 REPOSITORIES = {"REPOSITORY", "REPOSITORY_URI", "FRONTEND_REPOSITORY", "FRONTEND_REPOSITORY_URI"}
 VARIABLES = {
-    "journal": {"CONFIGURATION_PARAMETER"},
+    "journal": {"CONFIGURATION_PARAMETER", "ARTIFACTS_BUCKET"},
     "provision": {"TEMPLATES", "SERVICE_ROLE_ARN", "CODE_BUCKET", "CODE_KEY", "LAYER_ARN", "BUCKETS"},
     "plan": {
         "TEMPLATES",
@@ -53,6 +53,7 @@ VARIABLES = {
         *REPOSITORIES,
     },
     "approval": set(),
+    "evidence": {"ARTIFACTS_BUCKET"},
 }
 IN_ENVIRONMENT = {
     "database": {
@@ -185,7 +186,9 @@ def test_the_state_machine_calls_its_functions_and_the_build_and_nothing_else(st
     role = staging.control.named("AWS::IAM::Role", "RoleName", "cutover-staging-deploy-machine")
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     (invoke,) = (s for s in statements if s["Action"] == ["lambda:InvokeFunction"])
-    assert len(invoke["Resource"]) == len(CONTROL_FUNCTIONS) + len(ENVIRONMENT_FUNCTIONS)
+    # All but the evidence function, which hears the bus.
+    assert len(invoke["Resource"]) == len(CONTROL_FUNCTIONS) - 1 + len(ENVIRONMENT_FUNCTIONS)
+    assert not any("evidence" in json.dumps(resource).lower() for resource in invoke["Resource"])
     (build,) = (s for s in statements if "codebuild:StartBuild" in s["Action"])
     assert build["Action"] == ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
     (rule,) = (s for s in statements if "events:PutRule" in s["Action"])
@@ -212,9 +215,27 @@ def test_an_alarm_of_this_environment_reaches_the_rollback(each):
     ] == each.names.named("rollback")
     assert template.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    permission = template.one("AWS::Lambda::Permission")
-    assert permission["Principal"] == "events.amazonaws.com"
-    assert permission["SourceArn"] == each.names.arn("events", f"rule/{rule['Name']}")
+    assert permitted(template, target) == {each.names.arn("events", f"rule/{rule['Name']}")}
+
+
+def permitted(template, target):
+    """The rules that may invoke the function of a target."""
+    permissions = template.of("AWS::Lambda::Permission").values()
+    assert {permission["Principal"] for permission in permissions} == {"events.amazonaws.com"}
+    function = target["Arn"]["Fn::GetAtt"][0]
+    return {p["SourceArn"] for p in permissions if p["FunctionName"] == {"Ref": function}}
+
+
+def test_the_evidence_hears_our_own_bus_and_what_fails_is_kept(each):
+    template = each.control
+    rule = template.named("AWS::Events::Rule", "Name", each.names.named("evidence"))
+    assert template.type_of(rule["EventBusName"]["Ref"]) == "AWS::Events::EventBus"
+    assert rule["EventPattern"]["source"] == ["cutover"]
+    assert {"DeploymentFailed", "RolledBack", "PhaseCompleted"} <= set(rule["EventPattern"]["detail-type"])
+    (target,) = rule["Targets"]
+    arn = each.names.arn("events", f"rule/{each.names.bus}/{rule['Name']}")
+    assert permitted(template, target) == {arn}
+    assert template.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
 
 
 def test_every_alarm_of_the_environment_is_one_that_the_rule_catches(each):

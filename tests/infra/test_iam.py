@@ -21,6 +21,7 @@ OPEN = {
     r"arn:aws:s3:::cdk-hnb659fds-assets-\d+-[\w-]+/\*": "assets are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
+    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/(boards|evidence)/\*": "both are named by their deployment",
     r"arn:aws:s3:::cutover-\w+-files-\d+/\*": "the users' files",
     r"arn:aws:ec2:.*:security-group/\*": "groups have random ids; a condition on their tag narrows it",
     r"arn:aws:ec2:.*:instance/\*": "instances have random ids; a condition on their tag narrows it",
@@ -49,6 +50,7 @@ RIGHTS = {
         "states:DescribeExecution",
         "events:PutEvents",
         "ssm:GetParameter",
+        "s3:PutObject",
     },
     "provision": {
         "cloudformation:CancelUpdateStack",
@@ -188,6 +190,16 @@ RIGHTS = {
         "events:PutEvents",
         "states:SendTaskFailure",
         "states:SendTaskSuccess",
+    },
+    "evidence": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "cloudwatch:DescribeAlarms",
+        "sqs:SendMessage",
     },
     "database": {"s3:GetObject", "secretsmanager:GetSecretValue"},
     "rotation": {

@@ -23,6 +23,7 @@ from cutover.handlers import (
     approval,
     database,
     drift,
+    evidence,
     journal,
     load,
     observe,
@@ -48,6 +49,7 @@ from tests.contract.fakes import (
     FakeAlarms,
     FakeConfiguration,
     FakeDatabase,
+    FakeDocuments,
     FakeDoors,
     FakeEncryption,
     FakeInventory,
@@ -127,7 +129,8 @@ class House:
         self.executions = self.world.executions
         self.resources, self.doors = FakeLive(), FakeDoors()
         self.tasks, self.offers = FakeTasks(), FakeOffers()
-        self.plans, self.metrics = FakePlans(), FakeMetrics()
+        self.plans, self.documents = FakePlans(), FakeDocuments()
+        self.metrics = FakeMetrics()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
         self.configuration = FakeConfiguration(**CONFIGURATION)
@@ -225,6 +228,7 @@ class House:
             "migrator": lambda _files: self.migrator,
             "tasks": self.tasks,
             "plans": self.plans,
+            "documents": self.documents,
             "migrations": FakeMigrationPlans({"steps": [], "refused": []}),
             "templates": self.formation,
             "declared": Declared("code.zip", "layer:1", NO_PRICES),
@@ -256,6 +260,7 @@ class House:
         wired = SimpleNamespace(**shared)
         wired.world = wired  # the release function's
         for module in (
+            evidence,
             journal,
             provision,
             plan,
@@ -321,6 +326,7 @@ def test_a_deployment_goes_through_all_seven_phases_and_ends_live(house: House) 
     assert house.world.events.kinds == [
         "DeploymentStarted",
         *["PhaseCompleted"] * 7,
+        "GoDecided",
         "TrafficShifted",
         "DeploymentSucceeded",
     ]

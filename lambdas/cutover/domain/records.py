@@ -42,6 +42,16 @@ def approval_key(deployment: str) -> Key:
     return Key(f"DEPLOYMENT#{deployment}", "APPROVAL")
 
 
+def evidence_key(deployment: str) -> Key:
+    """The digests of the deployment's evidence, entry by entry."""
+    return Key(f"DEPLOYMENT#{deployment}", "EVIDENCE")
+
+
+def checklist_key(deployment: str) -> Key:
+    """What people have answered to the checklists' lines."""
+    return Key(f"DEPLOYMENT#{deployment}", "CHECKLIST")
+
+
 def history_key(started: str, deployment: str) -> Key:
     return Key(HISTORY, f"{started}#{deployment}")
 

@@ -12,14 +12,17 @@ from typing import Any
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import EventBus, ParameterConfiguration, StateMachineExecutions
+from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.journal import DynamoJournal
 from cutover.domain.embedded import LOCK_HELD, embedded
+from cutover.domain.measures import Limits
 from cutover.domain.records import Deployment, Status
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.acquire_lock import acquire_lock
 from cutover.steps.conclude_phase import conclude_phase
 from cutover.steps.contraction import begin_contraction, end_contraction
+from cutover.steps.decide import decide
 from cutover.steps.fail import fail
 from cutover.steps.finish import finish
 
@@ -27,6 +30,7 @@ from cutover.steps.finish import finish
 @dataclass(frozen=True, kw_only=True)
 class Variables(Journalling):
     configuration_parameter: str
+    artifacts_bucket: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Wiring:
     events: EventBus
     executions: StateMachineExecutions
     configuration: ParameterConfiguration
+    documents: BucketDocuments
     clock: SystemClock
 
 
@@ -48,6 +53,7 @@ def wiring() -> Wiring:
         EventBus(client("events"), variables.event_bus, variables.cutover_environment),
         StateMachineExecutions(client("stepfunctions")),
         ParameterConfiguration(client("ssm"), variables.configuration_parameter),
+        BucketDocuments(client("s3"), variables.artifacts_bucket),
         SystemClock(),
     )
 
@@ -86,6 +92,18 @@ def _tell_lock_held(wired: Wiring, deployment: Deployment) -> None:
     print(json.dumps(embedded(wired.variables.cutover_environment, {LOCK_HELD: held}, now)))
 
 
+def go_or_no_go(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return decide(
+        Deployment.read(event["deployment"]),
+        Limits.read(event["configuration"]),
+        journal=wired.journal,
+        documents=wired.documents,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
 def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     details = {name: event.get(name) for name in ("plan", "swap", "proof", "contraction", "drift")}
@@ -107,6 +125,7 @@ def end_badly(event: Mapping[str, Any]) -> dict[str, Any]:
         deployment,
         event.get("failure"),
         event.get("rollback"),
+        plan=event.get("plan"),
         journal=wired.journal,
         events=wired.events,
         clock=wired.clock,
@@ -139,6 +158,7 @@ def conclude_contraction(event: Mapping[str, Any]) -> dict[str, Any]:
 ACTIONS = {
     "acquire": acquire,
     "conclude": conclude,
+    "decide": go_or_no_go,
     "finish": end_well,
     "fail": end_badly,
     "begin contraction": start_contraction,

@@ -18,12 +18,14 @@ def fail(
     failure: Mapping[str, Any] | None,
     rollback: Mapping[str, Any] | None,
     *,
+    plan: str | None = None,
     journal: Journal,
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
     """Returns {cause}: the words for the execution's Cause field. A deployment that an alarm has rolled back
-    already keeps what was recorded then; a lock that somebody else holds by now stays theirs.
+    already keeps what was recorded then; a lock that somebody else holds by now stays theirs. `plan`: the
+    digest of what was planned, if it came to that.
     """
     what = read_failure(failure)
     done = dict(rollback or {})
@@ -35,6 +37,8 @@ def fail(
     about: dict[str, Any] = (
         {} if settled else {"cause": told, "failure": {"error": what.error, "cause": what.message}}
     )
+    if plan:
+        about["planned"] = {"sha256": plan}
     if done and not settled:
         about["rollback"] = {**(record.get("rollback") or {}), **done}
     ended = ending(deployment.id, deployment.started, status, str(record.get("finished") or now), about)
