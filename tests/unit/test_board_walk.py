@@ -10,8 +10,8 @@ import pytest
 from cutover.domain.evidence import Chain, problems
 from cutover.domain.records import evidence_key
 from cutover.handlers import evidence
-from tests.contract.fakes import BLUE, FakeLoad
-from tests.unit.test_handler_walk import INPUT, House
+from tests.contract.fakes import BLUE
+from tests.unit.test_handler_walk import INPUT, House, slow_service
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def test_a_deployment_is_let_on_by_its_board_and_leaves_its_evidence(house: Hous
     assert entries["plan"]["document"]["sha256"] == house.record["plan"]["sha256"]
     gates = [gate for name in phases for gate in entries[name]["gates"]]
     (p95,) = (gate for gate in gates if gate.get("measure") == "p95")
-    assert (p95["evidence"]["value"], p95["samples"], p95["phase"]) == (20.0, 1500, "Perform")
+    assert p95["evidence"]["value"] > 0
+    assert (p95["samples"] > 100, p95["phase"]) == (True, "Perform")
     assert set(entries["outcome SUCCEEDED"]) == {
         "record",
         "recorded_at",
@@ -73,7 +74,7 @@ def test_a_must_that_nobody_measures_is_no_go_and_moves_no_traffic(house: House)
 
 
 def test_a_deployment_that_a_gate_stopped_leaves_its_evidence(house: House) -> None:
-    house.load = FakeLoad(p95_ms=812.0)
+    slow_service(house)
     house.walk.run(INPUT)
     chain, entries = told(house)
     assert entries["phase 6 Perform"]["verdict"] == "Fail"
@@ -87,6 +88,6 @@ def test_a_bundle_that_can_not_be_written_stops_nothing(
 ) -> None:
     """Nothing in the machine calls the evidence function: it only hears."""
     monkeypatch.setattr(house.documents, "add", lambda *_: pytest.fail("the machine wrote evidence"))
-    house.load = FakeLoad(p95_ms=812.0)
+    slow_service(house)
     status, _ = house.walk.run(INPUT)
     assert (status, house.record["status"]) == ("FAILED", "FAILED")

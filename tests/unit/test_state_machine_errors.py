@@ -101,6 +101,16 @@ def test_every_task_ends_in_time_and_every_failure_is_caught() -> None:
         assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
 
 
+# What says that a source of data did not answer.
+NO_DATA = {
+    "NotReachableError",
+    "ThrottledError",
+    "AccessDeniedError",
+    "ServiceRefusedError",
+    "States.Timeout",
+}
+
+
 def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
     """Only the first task may end without; the ones of the failure's own path go on to its end. A migration's
     failure is undone first, and closes its phase by a gate that says what it was."""
@@ -120,6 +130,9 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
         for catch in state["Catch"]:
             if name == "Migrate the database" and catch["ErrorEquals"] == ["States.ALL"]:
                 assert catch["Next"] == "Undo the expansion"
+            elif catch["Next"] == "Conclude without data":
+                assert set(catch["ErrorEquals"]) == NO_DATA, name
+                assert catch["Assign"]["unmeasured"].keys() == {"name", "requirement", "persona"}, name
             else:
                 assert catch["Next"] == own_way.get(name, "Roll back"), name
             # What could not be discarded is no other failure; the next deployment clears it away.

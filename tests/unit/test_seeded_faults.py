@@ -1,0 +1,377 @@
+"""Seeded faults, walked through the whole machine: each is stopped before the swap by the gate that is there for it.
+
+The handlers and steps are the real ones, over the ports in memory; that each port's adapter tells the same of AWS or
+of a service is the contract tests' part. docs/verification.md has the table that is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutover.domain.declared import wanted
+from cutover.domain.errors import CutoverError, NotReachableError, ServiceRefusedError, ThrottledError
+from cutover.domain.gates import closed
+from cutover.ports import Finding, Handshake, ImageScan
+from tests.contract.fakes import BLUE
+from tests.unit.test_handler_walk import (
+    INPUT,
+    House,
+    broken_cache,
+    missing_alarm,
+    missing_header,
+    open_port,
+    scanning_query,
+    slow_service,
+)
+from tests.unit.test_step_checks import DECLARED
+
+Seed = Callable[[House], None]
+PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, in words; how it comes about; the phase and the gate that find it."""
+
+    words: str
+    seed: Seed
+    phase: str
+    gate: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def differs(resource: str, **facts: str) -> Seed:
+    """The live API tells something else of a resource than the template declares."""
+
+    def seed(house: House) -> None:
+        every = house.resources.every
+        (declared,) = (each for each in every if each.logical_id == resource)
+        house.resources.found[resource] = {**wanted(declared, every), **facts}
+
+    return seed
+
+
+def gone(resource: str) -> Seed:
+    def seed(house: House) -> None:
+        house.resources.found[resource] = None
+
+    return seed
+
+
+def header(name: str, value: str) -> Seed:
+    def seed(house: House) -> None:
+        house.http.headers[name] = value
+
+    return seed
+
+
+def broken_service(fault: str) -> Seed:
+    """The new release alone is broken."""
+
+    def seed(house: House) -> None:
+        house.http.faults.add(fault)
+        house.http.only_on = 8443
+
+    return seed
+
+
+def handshake(lowest: str, highest: str, answer: Handshake) -> Seed:
+    def seed(house: House) -> None:
+        house.http.tls[(lowest, highest)] = answer
+
+    return seed
+
+
+def scanned(scan: ImageScan) -> Seed:
+    def seed(house: House) -> None:
+        house.registry.scans = [scan]
+
+    return seed
+
+
+def door(first: int, last: int, *sources: str) -> Seed:
+    def seed(house: House) -> None:
+        rule = replace(DECLARED[0], first_port=first, last_port=last, sources=sources or DECLARED[0].sources)
+        house.network.rules = (*house.network.rules, rule)
+
+    return seed
+
+
+def standing_alarm(house: House) -> None:
+    house.configuration.settings["poll_seconds"] = 60
+    house.alarms.alarms[-1] = replace(house.alarms.alarms[-1], state="ALARM")
+
+
+def astray_alarm(house: House) -> None:
+    house.alarms.alarms[-1] = replace(house.alarms.alarms[-1], description="made by hand")
+
+
+def no_dashboard(house: House) -> None:
+    house.alarms.body = None
+
+
+def empty_dashboard(house: House) -> None:
+    house.alarms.body = '{"widgets": []}'
+
+
+def broken_migration(house: House) -> None:
+    house.migrator.broken = {"expand": ServiceRefusedError("0002_backfill: no such field")}
+
+
+def incompatible_migration(house: House) -> None:
+    """The live release does not find its way in the new schema."""
+    house.http.faults.add("forgets")
+    house.http.only_on = 443
+
+
+def slow_queries(house: House) -> None:
+    house.database.taken = 80.0
+
+
+def full_pool(house: House) -> None:
+    house.database.used = (85, 100)
+
+
+CRITICAL = Finding("CVE-2024-0001", "CRITICAL", "starlette", "0.1", "0.2")
+HTTP_PORT = "Only the service's ports are open to the world"
+IMAGE = "The image has no critical or high vulnerability"
+FAULTS = (
+    Fault(
+        "the cache is not encrypted at rest",
+        differs("ReplicationGroup", encrypted="no"),
+        "Provision",
+        "ElastiCache::ReplicationGroup ReplicationGroup",
+    ),
+    Fault(
+        "the cache takes connections without TLS",
+        differs("ReplicationGroup", TLS="no"),
+        "Provision",
+        "ElastiCache::ReplicationGroup ReplicationGroup",
+    ),
+    Fault(
+        "the database is not encrypted at rest",
+        differs("DBCluster", encrypted="no"),
+        "Provision",
+        "DocDB::DBCluster DBCluster",
+    ),
+    Fault(
+        "a node of the database is missing",
+        differs("DBCluster", nodes="0"),
+        "Provision",
+        "DocDB::DBCluster DBCluster",
+    ),
+    Fault(
+        "a bucket is not encrypted",
+        differs("Bucket", encryption="aws:none"),
+        "Provision",
+        "S3::Bucket Bucket",
+    ),
+    Fault(
+        "the listener takes an old TLS policy",
+        differs("Listener", **{"TLS policy": "ELBSecurityPolicy-2016-08"}),
+        "Provision",
+        "ElasticLoadBalancingV2::Listener Listener",
+    ),
+    Fault(
+        "the health check asks a page that always lies",
+        differs("TargetGroup", **{"health check": "/ always"}),
+        "Provision",
+        "ElasticLoadBalancingV2::TargetGroup TargetGroup",
+    ),
+    Fault(
+        "an alarm's threshold was raised by hand",
+        differs("Alarm", threshold="50"),
+        "Provision",
+        "CloudWatch::Alarm Alarm",
+    ),
+    Fault(
+        "an instance is not in service",
+        differs("AutoScalingGroup", **{"in service": "1"}),
+        "Provision",
+        "AutoScaling::AutoScalingGroup AutoScalingGroup",
+    ),
+    Fault("a NAT gateway is gone", gone("NatGateway"), "Provision", "EC2::NatGateway NatGateway"),
+    Fault("a migration breaks half-way", broken_migration, "Migrate", "The expansion is applied"),
+    Fault(
+        "the migration breaks the live release",
+        incompatible_migration,
+        "Migrate",
+        "v1 on the new schema: An evaluation is written and read back",
+    ),
+    Fault(
+        "the image has a critical vulnerability",
+        scanned(ImageScan("COMPLETE", counts={"CRITICAL": 1}, findings=[CRITICAL])),
+        "Release",
+        IMAGE,
+    ),
+    Fault("the scan of the image failed", scanned(ImageScan("FAILED", "unsupported")), "Release", IMAGE),
+    Fault("an alarm is missing", missing_alarm, "Monitor", "Alarm cutover-sandbox-backend-green-health"),
+    Fault("an alarm stands already", standing_alarm, "Monitor", "Alarm cutover-sandbox-backend-green-health"),
+    Fault(
+        "an alarm does not know where to roll back to",
+        astray_alarm,
+        "Monitor",
+        "Alarm cutover-sandbox-backend-green-health",
+    ),
+    Fault("the dashboard is missing", no_dashboard, "Monitor", "Dashboard dashboard"),
+    Fault("the dashboard is empty", empty_dashboard, "Monitor", "Dashboard dashboard"),
+    Fault("SSH is open to the world", open_port, "Secure", "No SSH from anywhere"),
+    Fault("the database is open to the world", door(27017, 27017), "Secure", HTTP_PORT),
+    Fault(
+        "an undeclared port is open inside",
+        door(5432, 5432, "10.1.0.0/16"),
+        "Secure",
+        "Only the declared ports are open inside",
+    ),
+    Fault("a security header is missing", missing_header, "Secure", "Header X-Frame-Options"),
+    Fault(
+        "a security header says something else",
+        header("strict-transport-security", "max-age=0"),
+        "Secure",
+        "Header Strict-Transport-Security",
+    ),
+    Fault(
+        "TLS 1.1 is on",
+        handshake("1.0", "1.1", Handshake(True, "TLSv1.1")),
+        "Secure",
+        "TLS below 1.2 is refused",
+    ),
+    Fault(
+        "TLS 1.3 is not offered",
+        handshake("1.3", "1.3", Handshake(False, "refused")),
+        "Secure",
+        "TLS 1.3 is offered",
+    ),
+    Fault("answers are slow under load", slow_service, "Perform", "p95 latency"),
+    Fault("a query scans a large collection", scanning_query, "Perform", "Query: by e-mail"),
+    Fault("queries are slow", slow_queries, "Perform", "Mean query time"),
+    Fault("the connections run out", full_pool, "Perform", "Connections in use"),
+    Fault("the release does not reach its cache", broken_cache, "Verify", "Detailed health"),
+    Fault(
+        "data are there for everybody",
+        broken_service("open door"),
+        "Verify",
+        "No token, no evaluations",
+    ),
+    Fault(
+        "files come back spoilt",
+        broken_service("spoils files"),
+        "Verify",
+        "A file goes up and comes down the same",
+    ),
+)
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(monkeypatch)
+
+
+def stopped(house: House) -> tuple[str, list[Mapping[str, Any]]]:
+    """Where the deployment ended before any traffic moved, and the gates that closed it."""
+    status, output = house.walk.run(INPUT)
+    assert (status, output["Error"]) == ("FAILED", "GateFailedError"), output
+    assert "Swap" not in house.walk.visited
+    assert (house.world.balancer.of["listener"], house.live.version) == (BLUE, "v1")
+    last = house.record["phases"][-1]
+    return last["name"], closed(last["gates"])
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_is_stopped_before_the_swap_by_its_gate(house: House, fault: Fault) -> None:
+    fault.seed(house)
+    phase, shut = stopped(house)
+    assert (phase, fault.gate in [gate["name"] for gate in shut]) == (fault.phase, True), shut
+
+
+def test_there_are_thirty_faults_at_least_and_every_phase_has_one() -> None:
+    assert len(FAULTS) >= 30
+    assert {fault.phase for fault in FAULTS} >= {
+        "Provision",
+        "Migrate",
+        "Release",
+        "Monitor",
+        "Secure",
+        "Perform",
+        "Verify",
+    }
+
+
+@pytest.mark.parametrize("release", range(20))
+def test_a_clean_release_passes(house: House, release: int) -> None:
+    """Twenty, each with figures of its own on the right side of their limits."""
+    house.database.taken = 1.0 + 2.4 * release
+    house.database.used = (4 * release, 100)
+    status, output = house.walk.run(INPUT)
+    assert status == "SUCCEEDED", output
+    assert house.record["board"]["verdict"] == "Go"
+
+
+def away(error: CutoverError) -> Callable[..., Any]:
+    def look(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return look
+
+
+def cut(source: str, method: str, error: CutoverError) -> Seed:
+    def seed(house: House) -> None:
+        setattr(getattr(house, source), method, away(error))
+
+    return seed
+
+
+SOURCES = {
+    "CloudWatch": (
+        cut("alarms", "find", NotReachableError("CloudWatch does not answer")),
+        "Monitor",
+        "The alarms can be read",
+    ),
+    "the security groups": (
+        cut("network", "ingress", ThrottledError("rate exceeded")),
+        "Secure",
+        "The security groups can be read",
+    ),
+    "the database": (
+        cut("database", "explain", NotReachableError("no server")),
+        "Perform",
+        "The database answers the query checks",
+    ),
+    "the scanner": (
+        cut("registry", "scan", ServiceRefusedError("the scanner is off")),
+        "Release",
+        "The image's scan can be read",
+    ),
+    "the live API": (
+        lambda house: house.resources.found.update(Bucket=NotReachableError("S3 does not answer")),
+        "Provision",
+        "S3::Bucket Bucket",
+    ),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_of_data_that_is_cut_is_inconclusive_and_never_a_pass(house: House, source: str) -> None:
+    seed, phase, name = SOURCES[source]
+    seed(house)
+    found, shut = stopped(house)
+    assert found == phase
+    assert [(gate["name"], gate["verdict"], gate["samples"]) for gate in shut] == [(name, "Inconclusive", 0)]
+
+
+def test_the_page_has_every_fault_in_its_table() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = [
+        f"| {number} | {fault.words} | {fault.phase} | {fault.gate} | walked |"
+        for number, fault in enumerate(FAULTS, 1)
+    ]
+    assert "\n".join(rows) in page
+    for source, (_, phase, name) in SOURCES.items():
+        assert f"| {source} | {phase} | {name} |" in page
