@@ -139,6 +139,10 @@ def full_pool(house: House) -> None:
     house.database.used = (85, 100)
 
 
+def no_limit(house: House) -> None:
+    del house.http.limits["/api/models"]
+
+
 CRITICAL = Finding("CVE-2024-0001", "CRITICAL", "starlette", "0.1", "0.2")
 HTTP_PORT = "Only the service's ports are open to the world"
 IMAGE = "The image has no critical or high vulnerability"
@@ -238,6 +242,26 @@ FAULTS = (
         "Header Strict-Transport-Security",
     ),
     Fault(
+        "data are there for everybody",
+        broken_service("open door"),
+        "Secure",
+        "Without a token nobody is let in",
+    ),
+    Fault(
+        "another user's file is handed out",
+        broken_service("idor"),
+        "Secure",
+        "Another user's file is not handed out",
+    ),
+    Fault(
+        "an unsigned token is taken",
+        broken_service("unsigned"),
+        "Secure",
+        "An unsigned token (alg: none) is refused",
+    ),
+    Fault("an expired token is taken", broken_service("expired"), "Secure", "An expired token is refused"),
+    Fault("the 101st request is not limited", no_limit, "Secure", "/api/models is limited"),
+    Fault(
         "TLS 1.1 is on",
         handshake("1.0", "1.1", Handshake(True, "TLSv1.1")),
         "Secure",
@@ -254,12 +278,6 @@ FAULTS = (
     Fault("queries are slow", slow_queries, "Perform", "Mean query time"),
     Fault("the connections run out", full_pool, "Perform", "Connections in use"),
     Fault("the release does not reach its cache", broken_cache, "Verify", "Detailed health"),
-    Fault(
-        "data are there for everybody",
-        broken_service("open door"),
-        "Verify",
-        "No token, no evaluations",
-    ),
     Fault(
         "files come back spoilt",
         broken_service("spoils files"),

@@ -28,7 +28,7 @@ class Variables(Journalling):
 class Wiring:
     variables: Variables
     journal: DynamoJournal
-    documents: BucketDocuments
+    bundles: BucketDocuments
     plans: BucketPlans
     alarms: CloudWatchAlarms
     clock: SystemClock
@@ -70,7 +70,7 @@ def answer(event: Mapping[str, Any]) -> dict[str, Any]:
 def _collect(deployment: str) -> dict[str, Any]:
     wired = wiring()
     sources = Sources(wired.journal, wired.plans, wired.alarms, wired.clock)
-    return collect(deployment, wired.variables.cutover_environment, store=wired.documents, sources=sources)
+    return collect(deployment, wired.variables.cutover_environment, store=wired.bundles, sources=sources)
 
 
 ACTIONS = {"hear": hear, "answer": answer}

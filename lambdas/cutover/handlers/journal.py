@@ -40,7 +40,7 @@ class Wiring:
     events: EventBus
     executions: StateMachineExecutions
     configuration: ParameterConfiguration
-    documents: BucketDocuments
+    boards: BucketDocuments
     clock: SystemClock
 
 
@@ -98,7 +98,7 @@ def go_or_no_go(event: Mapping[str, Any]) -> dict[str, Any]:
         Deployment.read(event["deployment"]),
         Limits.read(event["configuration"]),
         journal=wired.journal,
-        documents=wired.documents,
+        documents=wired.boards,
         events=wired.events,
         clock=wired.clock,
     )
