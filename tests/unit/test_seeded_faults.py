@@ -362,6 +362,21 @@ SOURCES = {
         "Perform",
         "The database answers the query checks",
     ),
+    "the load": (
+        cut("load", "run", NotReachableError("no request was answered")),
+        "Perform",
+        "The load can be run",
+    ),
+    "the live release": (
+        cut("load", "pair", NotReachableError("no request was answered")),
+        "Perform",
+        "Both releases can be loaded",
+    ),
+    "the targets' figures": (
+        cut("figures", "during", ThrottledError("rate exceeded")),
+        "Perform",
+        "The targets' load can be read",
+    ),
     "the scanner": (
         cut("registry", "scan", ServiceRefusedError("the scanner is off")),
         "Release",
