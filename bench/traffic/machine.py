@@ -8,7 +8,7 @@ from one whole deployment; which colour is idle and which release is live is tol
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Definition = dict[str, Any]
@@ -28,7 +28,7 @@ def telling(deployed: Mapping[str, Any]) -> Definition:
     """The whole machine up to the watch, whose output is every variable that the phases have assigned."""
     machine = _copied(deployed)
     machine["States"][WATCH]["Next"] = FINISH
-    names = sorted(_assigned(machine) - _assigned(machine, (LOCK,)))
+    names = sorted(_assigned(state for name, state in machine["States"].items() if name != LOCK))
     known = {name: f"{{% $exists(${name}) ? ${name} : null %}}" for name in names}
     machine["States"][END]["Output"] = {"kept": known}
     return _reachable(machine)
@@ -86,9 +86,8 @@ def _copied(deployed: Mapping[str, Any]) -> Definition:
     return machine
 
 
-def _assigned(machine: Definition, only: tuple[str, ...] = ()) -> set[str]:
+def _assigned(states: Iterable[Mapping[str, Any]]) -> set[str]:
     """The variables that states and their choices assign, those of catches aside."""
-    states = [machine["States"][name] for name in only or machine["States"]]
     ways = [way for state in states for way in (state, *state.get("Choices", []))]
     return {name for way in ways for name in way.get("Assign", {})}
 
