@@ -101,6 +101,24 @@ def test_a_limit_that_never_resets_closes_its_gate() -> None:
     assert judged(service("never resets"), "Fail") == {f"{path} is limited" for path in LIMITS}
 
 
+def test_a_place_that_somebody_else_took_is_waited_for_once_more() -> None:
+    http, waited = service(), list[float]()
+    clock = http.clock
+    assert isinstance(clock, FakeClock)
+    sleep = clock.sleep
+
+    def jostled(seconds: float) -> None:
+        sleep(seconds)
+        waited.append(seconds)
+        if len(waited) == 1:
+            for _ in range(LIMITS["/api/auth/login"][0]):
+                http.request("POST", 8443, "/api/auth/login", json={})
+
+    clock.sleep = jostled  # type: ignore[method-assign]
+    assert judged(http, "Fail") == set()
+    assert len(waited) > 1
+
+
 def test_requests_of_others_from_the_same_address_are_forgotten_before_it_is_counted_again() -> None:
     http = service()
     for _ in range(3):
