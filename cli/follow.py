@@ -9,10 +9,12 @@ from datetime import datetime
 
 from rich.console import Console
 
+from cli.errors import UserError
 from cli.execution import Ended, StateEntered, describe_end, states_entered
 from cli.output import seconds
 from cli.session import Environment
 
+WAIT_SECONDS = 1.0
 # The state that opens each section of the deployment, and what a person calls it.
 SECTIONS = {
     "Take the lock": "Lock",
@@ -115,3 +117,20 @@ def follow(
 def _tell(console: Console, section: str, duration: float, *, failed: bool = False) -> None:
     mark = "[red]✗[/]" if failed or section == "Roll back" else "[green]✓[/]"
     console.print(f"  {mark} {section:<12} {seconds(duration):>12}")
+
+
+def wait_for_end(environment: Environment, execution_arn: str, longest_seconds: float) -> Ended:
+    """How the execution ended, for a command that shows no progress.
+
+    Raises:
+        UserError: it has not ended by then.
+    """
+    deadline = time.monotonic() + longest_seconds
+    while (ended := describe_end(environment, execution_arn)) is None:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{execution_arn} has not ended after {longest_seconds:.0f} s; it goes on by itself, "
+                f"`cutover history {environment.name}` shows its end"
+            )
+        time.sleep(WAIT_SECONDS)
+    return ended

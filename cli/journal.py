@@ -41,6 +41,11 @@ def frozen(environment: Environment) -> dict[str, Any] | None:
     return item if item and item.get("frozen") else None
 
 
+def last_drill(environment: Environment) -> dict[str, Any] | None:
+    """When the last drill came to its end, and what it measured; None when there was none."""
+    return _item(environment, "DRILL", "LAST")
+
+
 def deployment(environment: Environment, identifier: str) -> dict[str, Any] | None:
     """One deployment's record."""
     return _item(environment, f"DEPLOYMENT#{identifier}", "RECORD")

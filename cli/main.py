@@ -15,6 +15,7 @@ from cli.commands.deploy import deploy
 from cli.commands.doctor import doctor
 from cli.commands.dora import dora
 from cli.commands.drift import drift
+from cli.commands.drill import drill
 from cli.commands.evidence import evidence
 from cli.commands.freeze import freeze, unfreeze
 from cli.commands.history import history
@@ -45,7 +46,7 @@ def cutover() -> None:
 
 for _command in (
     *(init, doctor),
-    *(plan, deploy, approve, reject, status, watch, drift, rollback, history, dora, freeze, unfreeze),
+    *(plan, deploy, approve, reject, status, watch, drift, drill, rollback, history, dora, freeze, unfreeze),
     *(checklist, evidence),
     completion,
 ):

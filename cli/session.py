@@ -83,6 +83,11 @@ class Environment:
         return f"arn:aws:states:{where}:stateMachine:{self._prefix}-rollback"
 
     @property
+    def drill_machine_arn(self) -> str:
+        where = f"{self.configuration.region}:{self.configuration.account}"
+        return f"arn:aws:states:{where}:stateMachine:{self._prefix}-drill"
+
+    @property
     def approval_function(self) -> str:
         return f"{self._prefix}-approval"
 

@@ -191,6 +191,16 @@ class Nightly(Table):
         return self
 
 
+class Drill(Table):
+    """The drill of the way back (A5, H3): in which nights, and the users of our own while it goes on."""
+
+    nightly: bool = True
+    requests_per_second: Annotated[int, Field(ge=1, le=1000)] = 50
+    users: Annotated[int, Field(ge=1, le=200)] = 10
+    # A quarter of it before the traffic goes, a quarter before it comes back.
+    seconds: Annotated[int, Field(ge=12, le=300)] = 60
+
+
 class Configuration(Table):
     """One environment, whole."""
 
@@ -215,6 +225,7 @@ class Configuration(Table):
     window: Window = Window()
     approval: Approval = Approval()
     nightly: Nightly = Nightly()
+    drill: Drill = Drill()
     # How often the state machine looks again at a change set, a stack, a release, a watch.
     poll_seconds: Annotated[int, Field(ge=1, le=300)] = 5
 
@@ -324,6 +335,7 @@ class Configuration(Table):
                     "release",
                     "approval",
                     "security",
+                    "drill",
                 )
             },
             "gates": self.gates.model_dump(mode="json", exclude_none=True),

@@ -133,6 +133,14 @@ class Names:
         return self.arn("states", f"execution:{self.named('rollback')}:*")
 
     @property
+    def drill_machine_arn(self) -> str:
+        return self.arn("states", f"stateMachine:{self.named('drill')}")
+
+    @property
+    def drill_executions_arn(self) -> str:
+        return self.arn("states", f"execution:{self.named('drill')}:*")
+
+    @property
     def contraction_executions_arn(self) -> str:
         return self.arn("states", f"execution:{self.named('contract')}:*")
 

@@ -45,6 +45,7 @@ def entry(line: Mapping[str, Any], record: Mapping[str, Any] | None) -> dict[str
         ],
         "cause": about.get("cause"),
         "rollback": about.get("rollback"),
+        "drill": about.get("drill"),
     }
 
 
@@ -60,6 +61,15 @@ def entries(environment: Environment, most: int) -> list[dict[str, Any]]:
         entry(line, journal.deployment(environment, line["id"]))
         for line in journal.history(environment, most)
     ]
+
+
+def drill_words(drill: Mapping[str, Any]) -> str:
+    """What a drill measured, in one sentence."""
+    there, back = (f"{float(drill[way]):.3f} s" for way in ("there_seconds", "back_seconds"))
+    return (
+        f"{drill['lost']} of {drill['requests']} requests lost; the previous release answered after {there}, "
+        f"the live one again after {back}"
+    )
 
 
 def clock_lines(rollback: Mapping[str, Any]) -> list[str]:
@@ -102,6 +112,8 @@ def history(environment_name: str, most: int, config_dir: Path | None, as_json: 
         table.add_row(each["id"], str(each["version"]), each["status"], took)
     out.print(table)
     for each in found:
+        if each["drill"]:
+            out.print(f"\n[bold]{each['id']}[/] drill: {drill_words(each['drill'])}")
         if each["rollback"]:
             out.print(f"\n[bold]{each['id']}[/] rollback")
             for line in clock_lines(each["rollback"]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from typing import Any
 import click
 
 from cli.errors import ExitCode, UserError
-from cli.execution import Ended, describe_end, new_deployment_id
+from cli.execution import new_deployment_id
+from cli.follow import wait_for_end
 from cli.functions import invoke
 from cli.options import environment_options
 from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
 
-POLL_SECONDS = 1.0
 #: The four steps have 210 s together; the machine gives up after 420.
 LONGEST_SECONDS = 450.0
 #: Errors that mean no more than a refusal: nothing was touched.
@@ -66,24 +65,12 @@ def _redeploy(environment: Environment, reason: str, to: str) -> dict[str, Any]:
         name=new_deployment_id("rollback", datetime.now(UTC)),
         input=json.dumps(wish),
     )
-    ended = _end_of(environment, answer["executionArn"])
+    ended = wait_for_end(environment, answer["executionArn"], LONGEST_SECONDS)
     if ended.status != "SUCCEEDED":
         code = ExitCode.REFUSED if ended.error in REFUSALS else ExitCode.FAILED
         raise UserError(f"not rolled back: {ended.cause or ended.error or ended.status}", code)
     document: dict[str, Any] = ended.output
     return document
-
-
-def _end_of(environment: Environment, execution_arn: str) -> Ended:
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while (ended := describe_end(environment, execution_arn)) is None:
-        if time.monotonic() > deadline:
-            raise UserError(
-                f"{execution_arn} has not ended after {LONGEST_SECONDS:.0f} s; it goes on by itself, "
-                f"`cutover history {environment.name}` shows its end"
-            )
-        time.sleep(POLL_SECONDS)
-    return ended
 
 
 def _show(environment: Environment, document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from cli import journal
 from cli.board import show_board
+from cli.commands.history import drill_words
 from cli.options import environment_options
 from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
@@ -54,6 +56,15 @@ def board_of(environment: Environment, deployment: str) -> dict[str, Any] | None
     return (journal.deployment(environment, deployment) or {}).get("board")
 
 
+def last_drill(environment: Environment, now: datetime) -> dict[str, Any] | None:
+    """What the last drill measured, with the days since."""
+    last = journal.last_drill(environment)
+    if last is None:
+        return None
+    since = now - datetime.fromisoformat(last["at"])
+    return {**last, "days_ago": round(since.total_seconds() / 86400, 1)}
+
+
 def snapshot(environment: Environment, most: int) -> dict[str, Any]:
     """Everything that `status` shows, as one document."""
     live = journal.live(environment)
@@ -64,6 +75,7 @@ def snapshot(environment: Environment, most: int) -> dict[str, Any]:
         "frontend_traffic": frontend_traffic(environment, live) if live else None,
         "lock": journal.lock(environment),
         "frozen": journal.frozen(environment),
+        "last_drill": last_drill(environment, datetime.now(UTC)),
         "history": journal.history(environment, most),
         "board": board_of(environment, str(live["deployment"])) if live else None,
     }
@@ -96,6 +108,10 @@ def status(environment_name: str, most: int, config_dir: Path | None, as_json: b
             healthy = f"{facts['healthy']} of {facts['targets']}"
             table.add_row(f"{colour}, frontend", str(facts["weight"]), healthy)
         out.print(table)
+    drilled = document["last_drill"]
+    if live is not None:
+        what = f"{drilled['days_ago']} days ago: {drill_words(drilled)}" if drilled else "never"
+        out.print(f"last drill: {what}")
     if document["frozen"]:
         frozen = document["frozen"]
         out.print(f"[bold cyan]frozen[/] by {frozen['by']} since {frozen['since']}: {frozen['reason']}")

@@ -117,7 +117,12 @@ def _journal(names: Names) -> FunctionSpec:
             _writes(names, "DeleteItem", "Query"),
             Statement(
                 ["states:DescribeExecution"],
-                [names.executions_arn, names.rollback_executions_arn, names.contraction_executions_arn],
+                [
+                    names.executions_arn,
+                    names.rollback_executions_arn,
+                    names.drill_executions_arn,
+                    names.contraction_executions_arn,
+                ],
             ),
             _events(names),
             Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
@@ -341,7 +346,7 @@ def _rollback(names: Names) -> FunctionSpec:
             *_move_traffic(names),
             Statement(
                 ["states:DescribeExecution", "states:StopExecution"],
-                [names.executions_arn, names.rollback_executions_arn],
+                [names.executions_arn, names.rollback_executions_arn, names.drill_executions_arn],
             ),
             # The manual rollback brings a former image back and sees it through.
             _images(names),

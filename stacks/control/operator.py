@@ -21,10 +21,13 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
     """The managed policy cutover-ENV-operator: operators start the machine, and only it changes anything."""
     sources = f"arn:aws:s3:::{names.artifacts_bucket}"
     statements = [
-        Statement(["states:StartExecution"], [names.state_machine_arn, names.rollback_machine_arn]),
+        Statement(
+            ["states:StartExecution"],
+            [names.state_machine_arn, names.rollback_machine_arn, names.drill_machine_arn],
+        ),
         Statement(
             ["states:DescribeExecution", "states:GetExecutionHistory"],
-            [names.executions_arn, names.rollback_executions_arn],
+            [names.executions_arn, names.rollback_executions_arn, names.drill_executions_arn],
         ),
         Statement(["dynamodb:GetItem", "dynamodb:Query"], [names.arn("dynamodb", f"table/{names.journal}")]),
         Statement(["s3:GetObject", "s3:PutObject"], [f"{sources}/sources/*"]),

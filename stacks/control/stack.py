@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import aws_cdk as cdk
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from config.model import Configuration
@@ -24,6 +25,7 @@ from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 DEFINITION = ROOT / "statemachines" / "deploy.asl.json"
 BOOT_DEFINITION = ROOT / "statemachines" / "boot.asl.json"
 ROLLBACK_DEFINITION = ROOT / "statemachines" / "rollback.asl.json"
+DRILL_DEFINITION = ROOT / "statemachines" / "drill.asl.json"
 #: What Step Functions needs beside the project itself to wait for a build (`.sync`).
 #: https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html
 SYNC_RULE = "StepFunctionsGetEventForCodeBuildStartBuildRule"
@@ -69,14 +71,23 @@ class ControlStack(cdk.Stack):
         )
         # What hears the bus is nobody's step.
         steps = {name: function for name, function in functions.items() if name != "evidence"}
+        drill = _drill(self, names, steps)
         after_the_watch = contraction(self, names, functions)
         machine = state_machine(
             self,
             names,
             "deploy",
             definition=DEFINITION,
-            substitutions={**_substitutions(names, steps), **after_the_watch.substitutions},
-            statements=[*_machine_statements(names, steps), *after_the_watch.statements(names)],
+            substitutions={
+                **_substitutions(names, steps),
+                **after_the_watch.substitutions,
+                "DrillMachine": drill.ref,
+            },
+            statements=[
+                *_machine_statements(names, steps),
+                *after_the_watch.statements(names),
+                Statement(["states:StartExecution"], [drill.ref]),
+            ],
             purpose="Runs the deployments",
         )
         # E3601 takes a JSONata TimeoutSeconds for an error, and AWS takes it:
@@ -113,6 +124,23 @@ class ControlStack(cdk.Stack):
         cdk.CfnOutput(self, "RollbackFunction", value=names.named("rollback"))
         cdk.CfnOutput(self, "JournalTable", value=names.journal)
         cdk.CfnOutput(self, "EventBusName", value=names.bus)
+
+
+def _drill(scope: Construct, names: Names, functions: dict[str, Function]) -> sfn.CfnStateMachine:
+    """The state machine cutover-ENV-drill: to the previous release and back, under load."""
+    arns = {
+        **{name: functions[name].arn for name in ("journal", "observe", "rollback", "swap")},
+        **{name: names.function_arn(name) for name in ("load", "probe")},
+    }
+    return state_machine(
+        scope,
+        names,
+        "drill",
+        definition=DRILL_DEFINITION,
+        substitutions={f"{name.capitalize()}Function": arn for name, arn in arns.items()},
+        statements=[Statement(["lambda:InvokeFunction"], list(arns.values()))],
+        purpose="Practises the way back to the previous release",
+    )
 
 
 def _substitutions(names: Names, functions: dict[str, Function]) -> dict[str, str]:

@@ -104,6 +104,10 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
 
+    def turn_to(self, moment: datetime) -> None:
+        """For what goes on side by side."""
+        self._now = moment
+
 
 class FakeJournal:
     """`broken` makes every call fail as an unreachable table does."""

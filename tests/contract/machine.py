@@ -20,6 +20,7 @@ DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachines" / "deploy.asl.js
 STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
 WAITING = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 SCHEDULE = "arn:aws:states:::aws-sdk:scheduler:createSchedule"
+START = "arn:aws:states:::aws-sdk:sfn:startExecution"
 LAMBDA, BUILD = "arn:aws:states:::lambda:invoke", "arn:aws:states:::codebuild:startBuild.sync"
 Function = Callable[[dict[str, Any]], Any]
 
@@ -46,10 +47,11 @@ class Walk:
         build: Callable[[Mapping[str, Any]], Any] | None = None,
         tasks: FakeTasks | None = None,
         schedule: Callable[[Mapping[str, Any]], Any] = lambda _: {},
+        start: Callable[[Mapping[str, Any]], Any] = lambda _: {"ExecutionArn": "arn:another"},
         definition: Mapping[str, Any] = DEFINITION,
     ) -> None:
         self._tasks = tasks or FakeTasks()
-        self._schedule, self._definition = schedule, definition
+        self._schedule, self._start, self._definition = schedule, start, definition
         self._functions, self._clock, self._on_wait, self._build = functions, clock, on_wait, build
         started = clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._context: dict[str, Any] = {"Execution": {"Id": arn, "Name": name, "StartTime": started}}
@@ -60,21 +62,43 @@ class Walk:
 
     def run(self, given: Mapping[str, Any]) -> tuple[str, Any]:
         """("SUCCEEDED", output) or ("FAILED", {Error, Cause})."""
-        name, data = self._definition["StartAt"], json.loads(json.dumps(given))
+        self._context["Execution"]["Input"] = json.loads(json.dumps(given))
+        return self._walk(self._definition, json.loads(json.dumps(given)))
+
+    def _walk(self, definition: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        name = definition["StartAt"]
         for _ in range(2000):
             self.visited.append(name)
             self.given = data
-            state = self._definition["States"][name]
+            state = definition["States"][name]
             if state["Type"] == "Fail":
                 return "FAILED", {key: self._value(state[key], data) for key in ("Error", "Cause")}
             if state["Type"] == "Succeed":
                 return "SUCCEEDED", self._value(state["Output"], data)
             name, data = getattr(self, f"_{state['Type'].lower()}")(state, data)
+            if name is None:
+                return "SUCCEEDED", data
         raise AssertionError(f"no end after {len(self.visited)} states: {self.visited[-6:]}")
 
-    def _pass(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+    def _parallel(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+        """One branch after the other, each from the same moment on; what a branch assigns stays in it."""
+        outer, results = dict(self.variables), []
+        began = last = self._clock.now()
+        for branch in state["Branches"]:
+            self._clock.turn_to(began)
+            status, output = self._walk(branch, data)
+            last = max(last, self._clock.now())
+            assert status == "SUCCEEDED", "a branch that fails stops the others, which is not walked here"
+            results.append(output)
+            self.variables = dict(outer)
+        self._clock.turn_to(last)
+        self._assign(state, data, result=results)
+        return state["Next"], self._value(state["Output"], data, result=results)
+
+    def _pass(self, state: Mapping[str, Any], data: Any) -> tuple[str | None, Any]:
+        output = self._value(state["Output"], data) if "Output" in state else data
         self._assign(state, data)
-        return state["Next"], data
+        return _following(state), output
 
     def _wait(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
         if "Timestamp" in state:
@@ -95,7 +119,7 @@ class Walk:
                 return choice["Next"], data
         return state["Default"], data
 
-    def _task(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
+    def _task(self, state: Mapping[str, Any], data: Any) -> tuple[str | None, Any]:
         try:
             if state["Resource"] == WAITING:
                 self._context["Task"] = {"Token": f"token-{len(self.visited)}"}
@@ -109,8 +133,9 @@ class Walk:
                     self._assign(catch, data, errorOutput=failed.output)
                     return catch["Next"], data
             raise
+        output = self._value(state["Output"], data, result=result)
         self._assign(state, data, result=result)
-        return state.get("Next", ""), self._value(state["Output"], data, result=result)
+        return _following(state), output
 
     def _map(self, state: Mapping[str, Any], data: Any) -> tuple[str, Any]:
         """One item after the other; each sees the variables around it, and keeps its own."""
@@ -155,6 +180,8 @@ class Walk:
                     return {"Build": self._build(arguments)}
                 if state["Resource"] == SCHEDULE:
                     return self._called(self._schedule, arguments)
+                if state["Resource"] == START:
+                    return self._called(self._start, arguments)
                 assert state["Resource"] in (LAMBDA, WAITING), state["Resource"]
                 return {"Payload": self._invoke(arguments)}
             except TaskFailed as failed:
@@ -209,3 +236,9 @@ class Walk:
 
     def _states(self, data: Any, more: Mapping[str, Any]) -> dict[str, Any]:
         return {"input": data, "context": self._context, **more}
+
+
+def _following(state: Mapping[str, Any]) -> str | None:
+    """None at the end of a branch."""
+    assert ("Next" in state) != bool(state.get("End")), state
+    return state.get("Next")

@@ -273,6 +273,26 @@ def test_a_former_release_comes_back_by_its_image_within_its_four_budgets(produc
     assert product.frontend_weights() == product.weights()
 
 
+def test_a_drill_goes_to_the_previous_release_and_back_and_loses_nothing(product, v1):
+    """Given a release with another one before it that still stands."""
+    ended, _ = product.deploy("v5")
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    before = product.live()
+    done = product.cutover("drill", "sandbox", "--reason", "the e2e test", "--json")
+    assert done.returncode == 0, done.stderr or done.stdout
+    drill = json.loads(done.stdout)["drill"]
+    assert (drill["verdict"], drill["lost"]) == ("Pass", 0)
+    assert drill["requests"] > 0
+    assert {before["version"], before["previous_version"]} <= set(drill["versions"])
+    after = product.live()
+    assert (after["deployment"], after["swapped_at"]) == (before["deployment"], before["swapped_at"])
+    assert product.weights()[before["colour"]] == 100
+    status = json.loads(product.cutover("status", "sandbox", "--json").stdout)
+    assert (status["lock"], status["last_drill"]["lost"]) == (None, 0)
+    assert "last drill: 0.0 days ago: 0 of" in product.cutover("status", "sandbox").stdout
+    assert "drill: 0 of" in product.cutover("history", "sandbox").stdout
+
+
 def test_a_frozen_environment_refuses_deployments_until_it_is_unfrozen(product, v1):
     assert product.cutover("freeze", "sandbox", "--reason", "the e2e test").returncode == 0
     refused = product.cutover("deploy", "sandbox", "--version", "v5")

@@ -157,6 +157,9 @@ def test_every_placeholder_of_the_definition_is_filled(each):
             assert target == CONTRACTION[name]
         elif name.startswith("FrontendRepository"):
             assert value.endswith(each.names.named("frontend"))
+        elif name == "DrillMachine":
+            drill = each.control.resources[value["Ref"]]["Properties"]
+            assert drill["StateMachineName"] == each.names.named("drill")
         elif name == "BuildProject":
             assert value == each.control.one("AWS::CodeBuild::Project")["Name"]
         else:

@@ -13,7 +13,7 @@ OPEN = {
     r"\*": "the actions take no resource (each is in WITHOUT_RESOURCE) or a condition narrows them",
     r"arn:aws:logs:.*:log-group:/(aws|cutover)/.*:\*": "a log group's streams have names of their service",
     r"arn:aws:logs:.*:log-group:/(aws/lambda/cutover-\w+-|cutover/\w+/)\*": "the environment's log groups",
-    r"arn:aws:states:.*:execution:cutover-\w+-(deploy|rollback|contract):\*": "executions have names of their own",
+    r"arn:aws:states:.*:execution:cutover-\w+-(deploy|rollback|drill|contract):\*": "executions have names of their own",
     r"arn:aws:scheduler:.*:schedule/cutover-\w+-contractions/\*": "schedules are named by their deployment",
     r"arn:aws:cloudformation:.*:stack/cutover-\w+-(network|data|service|monitoring)/\*": "a stack's ARN ends in a random id",
     r"arn:aws:elasticloadbalancing:.*:(loadbalancer|listener|listener-rule)/app/cutover-\w+/\*": "as does a balancer's",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.commands.history import clock_lines, entry
+from cli.commands.history import clock_lines, drill_words, entry
 
 LINE = {"id": "d2", "version": "v2", "status": "ROLLED_BACK", "mode": "deploy"}
 ROLLBACK = {
@@ -20,6 +20,15 @@ ROLLBACK = {
         "unknown": {"first_bad_at": "there are no 10 s metrics of it"},
     },
 }
+
+
+def test_a_drill_is_told_in_one_sentence() -> None:
+    record = {"drill": {"lost": 0, "requests": 800, "there_seconds": 0.125, "back_seconds": 0.1}}
+    drill = entry({**LINE, "mode": "drill"}, record)["drill"]
+
+    assert drill_words(drill) == (
+        "0 of 800 requests lost; the previous release answered after 0.125 s, the live one again after 0.100 s"
+    )
 
 
 def test_a_deployment_has_its_durations() -> None:

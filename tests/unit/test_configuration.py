@@ -371,6 +371,7 @@ def test_what_the_functions_read_is_json_that_fits_a_parameter():
             "release",
             "security",
             "approval",
+            "drill",
             "shift",
             "backend",
             "frontend",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -69,6 +70,24 @@ def test_a_look_fails_by_what_it_may_not_put_right(house: House, breaks: Any, wo
     assert words in output["Cause"]
     assert (house.record["status"], house.world.balancer.moves) == ("FAILED", [])
     assert house.world.journal.items[LOCK]["holder"] is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "nightly", "drills"), [("nightly", True, 1), ("nightly", False, 0), ("verify", True, 0)]
+)
+def test_the_night_drills_after_its_look(house: House, mode: str, nightly: bool, drills: int) -> None:
+    house.configuration.settings["drill"] = {**house.configuration.settings["drill"], "nightly": nightly}
+    status, output = house.walk.run({**LOOK, "mode": mode})
+
+    assert (status, len(house.started)) == ("SUCCEEDED", drills)
+    if drills:
+        assert json.loads(house.started[0]["Input"]) == {
+            "environment": "sandbox",
+            "by": "the night",
+            "reason": "d2",
+        }
+        assert output["drill"] == "arn:d2-drill"
+        assert house.world.journal.items[LOCK]["holder"] is None
 
 
 def test_a_look_waits_for_no_deployment(house: House) -> None:

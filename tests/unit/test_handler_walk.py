@@ -89,7 +89,12 @@ SECRETS = {
 CONFIGURATION = {
     "environment": "sandbox",
     "availability_zones": ["ap-northeast-2a", "ap-northeast-2c"],
-    "backend": {"domain": "api.example.com", "instance_type": "t3.micro", "instances_per_colour": 2},
+    "backend": {
+        "domain": "api.example.com",
+        "instance_type": "t3.micro",
+        "instances_per_colour": 2,
+        "listener_port": 443,
+    },
     "database": {"name": "evaluation", "instance_class": "db.t3.medium"},
     "poll_seconds": 1,
     "watch": {"bake_seconds": 30, "hours": 24, "proof_answers": 3, "healthy_share": 0.5},
@@ -98,6 +103,7 @@ CONFIGURATION = {
     "window": {"enforced": False},
     "monitoring": {"gate": "must"},
     "security": {"rate_limits": {path: f"{limit}/minute" for path, (limit, _) in LIMITS.items()}},
+    "drill": {"nightly": True, "requests_per_second": 50, "users": 10, "seconds": 16},
 }
 
 
@@ -121,6 +127,7 @@ class House:
         self.migrator = FakeMigrator()
         self.sources_read: list[str] = []
         self.schedules: list[Mapping[str, Any]] = []
+        self.started: list[Mapping[str, Any]] = []
         self.http.serving[443] = lambda: self.live.version
         self.http.headers = {name.lower(): value for name, value in HEADERS.items()}
         self.alarms = FakeAlarms(*self._alarms(Colour.BLUE), *self._alarms(Colour.GREEN))
@@ -172,7 +179,12 @@ class House:
             build=self.build,
             tasks=self.tasks,
             schedule=self.schedule,
+            start=self.start,
         )
+
+    def start(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.started.append(arguments)
+        return {"ExecutionArn": f"arn:{arguments['Name']}"}
 
     def schedule(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.schedules.append(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from cutover.domain import errors
 from cutover.domain.errors import TransientError
-from tests.contract.machine import BUILD, DEFINITION, LAMBDA, SCHEDULE, STATES, WAITING
+from tests.contract.machine import BUILD, DEFINITION, LAMBDA, ROOT, SCHEDULE, START, STATES, WAITING
 from tests.unit.test_contraction import CONTRACT
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -35,6 +36,13 @@ SCHEDULER_ERRORS = {
     "Scheduler.SdkClientException",
     "Scheduler.ThrottlingException",
 }
+# https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+START_ERRORS = {"Sfn.SdkClientException"}
+DRILL = json.loads((ROOT / "statemachines" / "drill.asl.json").read_text())
+DRILL_STATES = [
+    *DRILL["States"].values(),
+    *(s for b in DRILL["States"]["There and back under load"]["Branches"] for s in b["States"].values()),
+]
 FUNCTIONS = re.compile(r"\$\{(\w+)Function\}")
 EXPIRY = "{% $configuration.approval.expires_minutes * 60 %}"
 OWN = {"PhaseBudgetExceededError"}
@@ -67,16 +75,17 @@ def ways_out(state: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("field", ["Retry", "Catch"])
 def test_every_error_name_is_a_class_of_ours_or_one_of_awss(field: str) -> None:
-    names = {name for _, rule in rules(field) for name in rule["ErrorEquals"]}
+    every = [rule for _, rule in rules(field)] + [rule for s in DRILL_STATES for rule in s.get(field, [])]
+    names = {name for rule in every for name in rule["ErrorEquals"]}
     ours = {name for name in names if hasattr(errors, name)}
 
-    assert names - ours - LAMBDA_ERRORS - TIMEOUTS - SCHEDULER_ERRORS <= STATES_ERRORS
+    assert names - ours - LAMBDA_ERRORS - TIMEOUTS - SCHEDULER_ERRORS - START_ERRORS <= STATES_ERRORS
     assert all(issubclass(getattr(errors, name), Exception) for name in ours)
 
 
 def test_exactly_the_transient_errors_are_tried_again() -> None:
     for name, state in tasks():
-        if state["Resource"] == SCHEDULE:
+        if state["Resource"] in (SCHEDULE, START):
             continue
         retried = [set(rule["ErrorEquals"]) for rule in state.get("Retry", [])]
         assert retried[:1] in ([leaves(TransientError) | LAMBDA_ERRORS], []), name
@@ -122,6 +131,8 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
         "Schedule the contraction": "Start the watch",
         # Whether the live release is well, its alarms say and the watch.
         "Ask the live release a little": "Watch",
+        # The look has ended and its lock is gone.
+        "Start the drill": "Looked, and a drill",
         "Roll back": "Discard what was not executed",
         "Discard what was not executed": "Conclude the failure",
         "Conclude the failure": "Failed",
@@ -159,13 +170,13 @@ def test_every_action_of_a_payload_is_handled() -> None:
     # rollback after it has moved the traffic: see test_rollback_clock.py.
     handled: dict[str, set[str]] = {"release": {"boot", "booted"}, "probe": {"gone"}}
     handled["evidence"] = {"hear"}  # by the bus
-    for state in CONTRACT["States"].values():
-        if state["Type"] == "Task":
+    for state in (*CONTRACT["States"].values(), *DRILL_STATES):
+        if state["Type"] == "Task" and "action" in state["Arguments"]["Payload"]:
             found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])
             assert found
             handled.setdefault(found[1].lower(), set()).add(state["Arguments"]["Payload"]["action"])
     for name, state in tasks():
-        if state["Resource"] in (BUILD, SCHEDULE):
+        if state["Resource"] in (BUILD, SCHEDULE, START):
             continue
         assert state["Resource"] in (LAMBDA, WAITING), name
         found = FUNCTIONS.fullmatch(state["Arguments"]["FunctionName"])

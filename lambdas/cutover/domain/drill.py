@@ -8,26 +8,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from cutover.domain.colours import Colour, Weights
+from cutover.domain.errors import InvalidInputError, WrongEnvironmentError
 from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.health import Health
+from cutover.domain.input import Input, Mode
 from cutover.domain.records import Live
 
 SUBJECT = Subject("A5", Persona.RELIABILITY)
 MOST_SECONDS = 30.0
+FIELDS = ("environment", "reason", "by")
+#: What a drill is called where a deployment has its version.
+NAME = "drill"
+
+
+def read_drill(raw: object, environment: str) -> Input:
+    """The input of the state machine cutover-ENV-drill: {environment, reason?, by?}.
+
+    Raises InvalidInputError with one message for the first thing that is wrong, and WrongEnvironmentError.
+    """
+    if not isinstance(raw, Mapping):
+        raise InvalidInputError(f"input: {raw!r} is not a JSON object; wanted an object with environment")
+    unknown = sorted(str(key) for key in raw if key not in FIELDS)
+    if unknown:
+        raise InvalidInputError(f"{unknown[0]}: not a field of a drill; known fields are {', '.join(FIELDS)}")
+    named = raw.get("environment")
+    if named != environment:
+        raise WrongEnvironmentError(
+            f"environment: {named!r} is not served by this state machine; write {environment!r}"
+        )
+    return Input(
+        environment=environment,
+        version=NAME,
+        source=None,
+        image=None,
+        mode=Mode.DRILL,
+        settings={},
+        forced_because=None,
+        persona="all",
+        user_centric=False,
+        reason=f"{_text(raw, 'by', 'somebody')}: {_text(raw, 'reason', 'to know that the way back works')}",
+    )
+
+
+def _text(raw: Mapping[Any, Any], field: str, usual: str) -> str:
+    value = raw.get(field, usual)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{field}: {value!r} says nothing; write a text, or leave it out")
+    return value.strip()
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What there is before a drill. `healths` by colour; `alarms` are the names of those in ALARM; `released`
-    is the deployment that stands on the colour which is not live, None when nobody knows."""
+    """What there is before a drill. `healths` by colour; `alarms` are the names of those in ALARM; `missing`
+    of those that are not there; `released` is the deployment that stands on the colour which is not live,
+    None when nobody knows."""
 
     live: Live | None
     weights: Weights
     healths: Mapping[Colour, Health]
     alarms: Sequence[str]
     released: str | None
+    missing: Sequence[str] = ()
 
 
 def may_drill(found: Standing) -> list[Gate]:
@@ -40,13 +85,12 @@ def may_drill(found: Standing) -> list[Gate]:
         ]
     whole = found.weights == Weights.all_on(live.colour)
     sick = [f"{colour}: {health}" for colour, health in found.healths.items() if health.share < 1]
-    stands = found.released in (None, live.previous_deployment) and not live.rolled_back
     return [
         SUBJECT.judge(
             "There is a release to go back to",
-            stands,
+            _stands(live, found.released),
             found=_previous(live, found.released),
-            wanted="the release before the live one still stands, and was not taken back",
+            wanted="the release before the live one still stands, was not taken back, and has its schema",
         ),
         SUBJECT.judge(
             "All traffic goes to the live release",
@@ -61,13 +105,22 @@ def may_drill(found: Standing) -> list[Gate]:
             wanted="all, for a drill is no emergency",
             samples=sum(health.total for health in found.healths.values()),
         ),
-        SUBJECT.judge(
-            "No alarm stands",
-            not found.alarms,
-            found=", ".join(found.alarms) or "none",
-            wanted="none of either colour",
-        ),
+        _alarms(found),
     ]
+
+
+def _stands(live: Live, released: str | None) -> bool:
+    return (
+        released in (None, live.previous_deployment) and not live.rolled_back and live.contracted_at is None
+    )
+
+
+def _alarms(found: Standing) -> Gate:
+    name, wanted = "No alarm stands", "all there, none of either colour in ALARM"
+    if found.missing and not found.alarms:
+        return SUBJECT.inconclusive(name, found=f"not there: {', '.join(found.missing)}", wanted=wanted)
+    told = f"in ALARM: {', '.join(found.alarms)}" if found.alarms else "none"
+    return SUBJECT.judge(name, not found.alarms, found=told, wanted=wanted)
 
 
 def _previous(live: Live, released: str | None) -> str:
@@ -75,22 +128,83 @@ def _previous(live: Live, released: str | None) -> str:
         return f"version {live.previous_version}, which was rolled back"
     if released not in (None, live.previous_deployment):
         return f"deployment {released} stands on {live.colour.other} since"
+    if live.contracted_at is not None:
+        return f"version {live.previous_version}, whose schema was contracted at {live.contracted_at}"
     return f"version {live.previous_version} on {live.colour.other}"
 
 
 @dataclass(frozen=True)
+class Way:
+    """One change of the listener: when it was made, and when the release that it was changed to first
+    answered through it."""
+
+    version: str
+    modified_at: datetime
+    first_answer_at: datetime
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> Way:
+        return cls(
+            version=str(table["version"]),
+            modified_at=datetime.fromisoformat(str(table["modified_at"])),
+            first_answer_at=datetime.fromisoformat(str(table["first_answer_at"])),
+        )
+
+    @property
+    def seconds(self) -> float:
+        # Two functions' clocks tell the two moments, and may be a few milliseconds apart.
+        return max(0.0, round((self.first_answer_at - self.modified_at).total_seconds(), 3))
+
+
+@dataclass(frozen=True)
 class Drilled:
-    """`requests` of the load, and those `lost`; seconds from each change of the listener to the first answer
-    of the release that it was changed to."""
+    """`requests` of the load, those `lost`, and the answers by `versions`; the load ran from `began` to
+    `ended`. `there` is the way to the previous release, `back` the one to the live one."""
 
     requests: int
     lost: int
-    there_seconds: float
-    back_seconds: float
+    versions: Mapping[str, int]
+    began: datetime
+    ended: datetime
+    there: Way
+    back: Way
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "lost": self.lost,
+            "versions": dict(self.versions),
+            "there_seconds": self.there.seconds,
+            "back_seconds": self.back.seconds,
+        }
+
+    def metrics(self) -> dict[str, int]:
+        """What is published (namespace Cutover, by Environment)."""
+        return {
+            "Drills": 1,
+            "DrillLostRequests": self.lost,
+            "DrillThereMilliseconds": round(self.there.seconds * 1000),
+            "DrillBackMilliseconds": round(self.back.seconds * 1000),
+        }
+
+
+def read_drilled(load: Mapping[str, Any], there: Mapping[str, Any], back: Mapping[str, Any]) -> Drilled:
+    """From what the machine has gathered."""
+    return Drilled(
+        requests=int(load["requests"]),
+        lost=int(load["lost"]),
+        versions={str(version): int(count) for version, count in load["versions"].items()},
+        began=datetime.fromisoformat(str(load["began"])),
+        ended=datetime.fromisoformat(str(load["ended"])),
+        there=Way.read(there),
+        back=Way.read(back),
+    )
 
 
 def judge_drill(done: Drilled) -> list[Gate]:
+    ways = (("previous", done.there), ("live", done.back))
     return [
+        _coverage(done),
         SUBJECT.judge(
             "No request is lost",
             done.lost == 0,
@@ -101,10 +215,24 @@ def judge_drill(done: Drilled) -> list[Gate]:
         *(
             SUBJECT.judge(
                 f"The {name} release answers",
-                seconds <= MOST_SECONDS,
-                found=f"after {seconds:.3f} s",
+                way.seconds <= MOST_SECONDS,
+                found=f"after {way.seconds:.3f} s",
                 wanted=f"within {MOST_SECONDS:g} s",
             )
-            for name, seconds in (("previous", done.there_seconds), ("live", done.back_seconds))
+            for name, way in ways
         ),
     ]
+
+
+def _coverage(done: Drilled) -> Gate:
+    """Without requests on both ways nobody can say that none was lost there."""
+    name, wanted = "The load saw both ways", "requests before, between and after the two changes"
+    told = ", ".join(f"{count} of {version or 'nobody'}" for version, count in sorted(done.versions.items()))
+    early, late = done.began > done.there.modified_at, done.ended < done.back.first_answer_at
+    if early or late:
+        found = "it began after the first change" if early else "it ended before the second was through"
+        return SUBJECT.inconclusive(name, found=found, wanted=wanted)
+    seen = all(done.versions.get(way.version) for way in (done.there, done.back))
+    if not seen:
+        return SUBJECT.inconclusive(name, found=told or "no answers", wanted=wanted)
+    return SUBJECT.judge(name, True, found=told, wanted=wanted, samples=done.requests)

@@ -37,15 +37,18 @@ _SETTING = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 class Mode(StrEnum):
     """VERIFY looks at the environment and puts its security groups right; NIGHTLY becomes one of the others
-    when the lock is taken."""
+    when the lock is taken. DRILL is a drill's, which has a state machine of its own."""
 
     DEPLOY = "deploy"
     PLAN = "plan"
     VERIFY = "verify"
     NIGHTLY = "nightly"
+    DRILL = "drill"
 
 
 WITHOUT_RELEASE = frozenset({Mode.VERIFY, Mode.NIGHTLY})
+#: What may be asked of the deployment's state machine.
+ASKED = tuple(mode for mode in Mode if mode is not Mode.DRILL)
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ class FrontendWish:
 @dataclass(frozen=True)
 class Input:
     """What is asked for. Exactly one of `source` (a key in the artifacts bucket) and `image` (a digest) is
-    set; none for a look, and perhaps none for the night. `frontend` is None where the one that is live, if
-    there is one, is to be carried along."""
+    set; none for a look or a drill, and perhaps none for the night. `frontend` is None where the one that is
+    live, if there is one, is to be carried along. `reason` is why there is a drill."""
 
     environment: str
     version: str
@@ -77,6 +80,7 @@ class Input:
     allow_destructive: tuple[str, ...] = ()
     plan: str | None = None
     frontend: FrontendWish | None = None
+    reason: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -92,6 +96,7 @@ class Input:
             "allow_destructive": list(self.allow_destructive),
             "plan": self.plan,
             "frontend": self.frontend.as_json() if self.frontend else None,
+            **({"reason": self.reason} if self.reason else {}),
         }
 
 
@@ -117,7 +122,7 @@ def read_input(raw: object, environment: str) -> Input:
         )
     version = _matching(raw, "version", _VERSION, "letters, digits, dots, dashes and underscores, at most 64")
     source, image = raw.get("source"), raw.get("image")
-    mode = Mode(_choice(raw, "mode", tuple(Mode)))
+    mode = Mode(_choice(raw, "mode", ASKED))
     if mode is Mode.VERIFY and (source is not None or image is not None or raw.get("frontend") is not None):
         raise InvalidInputError(
             "source, image, frontend: a look deploys none; leave them out, or leave out the mode"

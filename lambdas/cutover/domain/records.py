@@ -31,6 +31,7 @@ LIVE = Key("LIVE", "backend")
 FREEZE = Key("FREEZE", "FREEZE")
 # What the monitoring tier was last brought, and how that went.
 MONITORING = Key("MONITORING", "MONITORING")
+DRILL = Key("DRILL", "LAST")
 HISTORY = "DEPLOYMENTS"
 
 
@@ -142,12 +143,14 @@ class Deployment:
 @dataclass(frozen=True)
 class Candidate:
     """The release that is being shifted to: it has `share` per cent of the traffic, or is about to. All of it
-    (100) while a swap moves it."""
+    (100) while a swap moves it. `drill`: it is the previous release, which is only being practised with, and
+    `deployment` is the drill's id."""
 
     deployment: str
     version: str
     colour: Colour
     share: int
+    drill: bool = False
 
     @classmethod
     def read(cls, item: Item) -> Self:
@@ -156,6 +159,7 @@ class Candidate:
             version=str(item["version"]),
             colour=Colour(item["colour"]),
             share=int(item["share"]),
+            drill=bool(item.get("drill", False)),
         )
 
 
@@ -242,6 +246,10 @@ class Live:
             candidate=Candidate.read(candidate) if candidate else None,
             frontend=LiveFrontend.read(frontend) if frontend else None,
         )
+
+    def drills_with(self, colour: Colour) -> bool:
+        """Whether the colour has the traffic for practice only."""
+        return self.candidate is not None and self.candidate.drill and self.candidate.colour is colour
 
     def item(self) -> dict[str, Any]:
         values = asdict(self)

@@ -14,6 +14,7 @@ from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import EventBus, ParameterConfiguration, StateMachineExecutions
 from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.journal import DynamoJournal
+from cutover.domain.drill import read_drill
 from cutover.domain.embedded import LOCK_HELD, embedded
 from cutover.domain.measures import Limits
 from cutover.domain.records import Deployment, Status
@@ -23,6 +24,7 @@ from cutover.steps.acquire_lock import acquire_lock
 from cutover.steps.conclude_phase import conclude_phase
 from cutover.steps.contraction import begin_contraction, end_contraction
 from cutover.steps.decide import decide
+from cutover.steps.drill import conclude_drill
 from cutover.steps.fail import fail
 from cutover.steps.finish import finish
 
@@ -70,6 +72,39 @@ def acquire(event: Mapping[str, Any]) -> dict[str, Any]:
         events=wired.events,
         clock=wired.clock,
     )
+
+
+def acquire_drill(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return acquire_lock(
+        event["execution"],
+        event["input"],
+        wired.variables.cutover_environment,
+        journal=wired.journal,
+        executions=wired.executions,
+        configuration=wired.configuration,
+        events=wired.events,
+        clock=wired.clock,
+        read=read_drill,
+    )
+
+
+def end_drill(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    answer = conclude_drill(
+        Deployment.read(event["deployment"]),
+        event["load"],
+        event["there"],
+        event["back"],
+        journal=wired.journal,
+        events=wired.events,
+        clock=wired.clock,
+    )
+    metrics = answer.pop("metrics")
+    if metrics:
+        # A bare line: CloudWatch reads metrics from it only when there is nothing before them.
+        print(json.dumps(metrics))
+    return answer
 
 
 def conclude(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +192,8 @@ def conclude_contraction(event: Mapping[str, Any]) -> dict[str, Any]:
 
 ACTIONS = {
     "acquire": acquire,
+    "acquire drill": acquire_drill,
+    "conclude drill": end_drill,
     "conclude": conclude,
     "decide": go_or_no_go,
     "finish": end_well,

@@ -21,6 +21,7 @@ from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.ports import Load
 from cutover.steps.compare_releases import compare_releases
+from cutover.steps.drill import load_drill
 from cutover.steps.live_load import ask_live
 from cutover.steps.load import judge_load, work
 from cutover.steps.load_session import Session
@@ -121,7 +122,25 @@ def compare(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"load": run, "verdict": verdict, "pair": pair, "live": live, "compare": compare}
+def drill(event: Mapping[str, Any]) -> dict[str, Any]:
+    known, configuration = variables(), event["configuration"]
+    return load_drill(
+        known.listener_port,
+        configuration["drill"],
+        path=str(configuration["load"]["path"]),
+        load=OpenModelLoad(Aim(known.load_balancer_dns, known.domain), known.allowed),
+        clock=SystemClock(),
+    )
+
+
+ACTIONS = {
+    "load": run,
+    "verdict": verdict,
+    "pair": pair,
+    "live": live,
+    "compare": compare,
+    "drill": drill,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cutover.domain.services import Service
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.steps.drill import check_drill
 from cutover.steps.encryption import check_encryption
 from cutover.steps.monitoring import check_monitoring
 from cutover.steps.network_security import check_network
@@ -137,7 +138,18 @@ def resources(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def drill(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return check_drill(
+        Deployment.read(event["deployment"]),
+        journal=wired.journal,
+        balancer=wired.balancer,
+        alarms=wired.alarms,
+    )
+
+
 ACTIONS = {
+    "drill": drill,
     "monitoring": monitoring,
     "network": network,
     "encryption": encryption,

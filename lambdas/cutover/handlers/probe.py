@@ -111,6 +111,14 @@ def proof(event: Mapping[str, Any]) -> dict[str, Any]:
     return prove_each(services, deployment.version, answers, port, clock=wired.clock)
 
 
+def answers(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    number = int(event["configuration"]["watch"]["proof_answers"])
+    return prove(
+        str(event["version"]), number, wired.variables.listener_port, http=wired.http, clock=wired.clock
+    )
+
+
 def gone(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return see_gone(str(event["version"]), wired.variables.listener_port, http=wired.http, clock=wired.clock)
@@ -133,6 +141,7 @@ ACTIONS = {
     "smoke": smoke,
     "compatibility": compatibility,
     "prove": proof,
+    "answers": answers,
     "gone": gone,
     "metrics": metrics,
 }

@@ -18,6 +18,7 @@ from cutover.domain.records import Deployment
 from cutover.domain.services import read_images
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
+from cutover.steps.drill import come_back, go_there
 from cutover.steps.shift import shift
 from cutover.steps.swap import aim_test_listener, swap
 
@@ -87,7 +88,35 @@ def move(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-ACTIONS = {"aim": aim, "shift": share, "swap": move}
+def drill_there(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return go_there(
+        Deployment.read(event["deployment"]),
+        journal=wired.journal,
+        balancer=wired.balancer,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+def drill_back(event: Mapping[str, Any]) -> dict[str, Any]:
+    wired = wiring()
+    return come_back(
+        Deployment.read(event["deployment"]),
+        journal=wired.journal,
+        balancer=wired.balancer,
+        events=wired.events,
+        clock=wired.clock,
+    )
+
+
+ACTIONS = {
+    "aim": aim,
+    "shift": share,
+    "swap": move,
+    "drill there": drill_there,
+    "drill back": drill_back,
+}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -28,14 +28,16 @@ def acquire_lock(
     configuration: Configuration,
     events: Events,
     clock: Clock,
+    read: Callable[[object, str], Input] = read_input,
 ) -> dict[str, Any]:
-    """`execution` is the state machine's context object: Id (an ARN) and Name.
+    """`execution` is the state machine's context object: Id (an ARN) and Name. `read` reads its input: a
+    deployment's or a drill's.
 
     A second attempt finds its own lock and record. Raises LockHeldError while another deployment runs; a
     holder whose execution has ended is taken over from, and its record closed as ABANDONED. Raises
     FrozenError while the environment is frozen.
     """
-    wanted = _settled(read_input(raw_input, environment), journal)
+    wanted = _settled(read(raw_input, environment), journal)
     deployment = read_id(execution.get("Name"))
     arn = str(execution.get("Id"))
     settings = configuration.read()
@@ -66,7 +68,8 @@ def acquire_lock(
         except ConflictError:
             continue  # somebody else was faster: look again
         events.publish(
-            "DeploymentStarted", {"deployment": deployment, "version": wanted.version, "mode": wanted.mode}
+            "DrillStarted" if wanted.mode is Mode.DRILL else "DeploymentStarted",
+            {"deployment": deployment, "version": wanted.version, "mode": wanted.mode},
         )
         return {"deployment": payload, "configuration": settings}
     raise ThrottledError(

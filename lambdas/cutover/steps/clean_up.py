@@ -70,14 +70,18 @@ def clean_up(
     record = left.record if left else {}
     # Before the containers stop: nobody would see them answer afterwards.
     clock = complete(clock, about.failing, left.since if left else None, record, world)
-    attempt("stop the containers", problems, lambda: stop_containers(about.failing, back, record, world))
+    drill = left is not None and left.drill
+    if not drill:
+        # A drill's previous release goes on standing there, for it is the way back.
+        attempt("stop the containers", problems, lambda: stop_containers(about.failing, back, record, world))
     attempt("start the previous containers", problems, lambda: revive(to, services, world))
     told = {**told, "clock": clock.as_json()}
     if written and record.get("started"):
         change = Change("update", deployment_key(str(record["id"])), {"rollback": told})
         attempt("write the clock", problems, lambda: world.journal.write([change]))
     event = {**told, "deployment": record.get("id"), "problems": list(problems[seen:])}
-    attempt("tell the bus", problems, lambda: world.events.publish("RolledBack", event))
+    kind = "DrillStopped" if drill else "RolledBack"
+    attempt("tell the bus", problems, lambda: world.events.publish(kind, event))
     return clock
 
 

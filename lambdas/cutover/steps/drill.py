@@ -1,61 +1,123 @@
-"""Go to the previous release and back, for practice. `shift` gives it the traffic; this is the rest."""
+"""Go to the previous release and back, for practice.
+
+While the previous release has the traffic, the journal has it as a candidate of the live one: so its alarm, a
+rollback, a freeze or the next deployment sends the traffic back to the release that is live.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import asdict
 from typing import Any
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.drill import Drilled, Standing, judge_drill, may_drill
-from cutover.domain.environment import Targets
-from cutover.domain.errors import UnhealthyTargetsError
+from cutover.domain.drill import Standing, judge_drill, may_drill, read_drilled
+from cutover.domain.embedded import embedded
+from cutover.domain.environment import Services
+from cutover.domain.errors import (
+    ConflictError,
+    GateFailedError,
+    LockLostError,
+    NothingToRollBackError,
+)
+from cutover.domain.gates import Verdict, closed, sentence
 from cutover.domain.health import health_of
-from cutover.domain.records import LIVE, Deployment, colour_key
+from cutover.domain.records import DRILL, LIVE, Candidate, Deployment, Live, Status, colour_key
+from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Alarms, Change, Clock, Events, Journal, Load, LoadBalancer
-from cutover.steps.records import read_live, require_lock
+from cutover.steps.records import ending, read_live, require_lock, unlocking
+from cutover.steps.traffic import elsewhere, move_traffic, takers
 
 
 def check_drill(
-    deployment: Deployment,
-    targets: Targets,
-    *,
-    journal: Journal,
-    balancer: LoadBalancer,
-    alarms: Alarms,
+    deployment: Deployment, *, journal: Journal, balancer: LoadBalancer, alarms: Alarms
 ) -> dict[str, Any]:
-    """{gates, live, previous}: the two versions and colours that the drill goes between; null without one."""
+    """{gates, live, previous}: the two versions and colours that the drill goes between.
+
+    Raises GateFailedError, naming every closed gate, when it may not be done: nothing was touched.
+    """
     live = read_live(journal)
-    names = [name for colour in Colour for name in alarm_names(deployment.environment, colour)]
-    standing = [alarm.name for alarm in alarms.find(names) if alarm.state == "ALARM"]
-    released = journal.read(colour_key(live.colour.other)) if live else None
-    found = Standing(
-        live=live,
-        weights=balancer.weights(targets.listener_arn, targets),
-        healths={colour: health_of(balancer.health(targets.of(colour))) for colour in Colour},
-        alarms=standing,
-        released=str(released["deployment"]) if released else None,
-    )
+    gates = [gate.as_json() for gate in may_drill(_standing(deployment, live, journal, balancer, alarms))]
+    shut = closed(gates)
+    if live is None or shut:
+        raise GateFailedError(f"no drill now: {'; '.join(sentence(gate) for gate in shut)}")
     return {
-        "gates": [gate.as_json() for gate in may_drill(found)],
-        "live": {"version": live.version, "colour": live.colour.value} if live else None,
-        "previous": {"version": live.previous_version, "colour": live.colour.other.value} if live else None,
+        "gates": gates,
+        "live": {"version": live.version, "colour": live.colour.value},
+        "previous": {"version": live.previous_version, "colour": live.colour.other.value},
     }
 
 
-def end_drill(
-    deployment: Deployment,
-    targets: Targets,
-    *,
-    journal: Journal,
-    balancer: LoadBalancer,
-    events: Events,
-    clock: Clock,
+def _standing(
+    deployment: Deployment, live: Live | None, journal: Journal, balancer: LoadBalancer, alarms: Alarms
+) -> Standing:
+    if live is None:
+        return Standing(None, Weights(0, 0), {}, [], None)
+    services = practised(live)
+    names = [name for colour in Colour for name in alarm_names(deployment.environment, colour, services)]
+    found = {alarm.name: alarm.state for alarm in alarms.find(names)}
+    released = journal.read(colour_key(live.colour.other))
+    return Standing(
+        live=live,
+        weights=balancer.weights(live.targets.listener_arn, live.targets),
+        # The service that is worst off speaks for all.
+        healths={
+            colour: min(
+                (health_of(balancer.health(targets.of(colour))) for targets in services.values()),
+                key=lambda health: health.share,
+            )
+            for colour in Colour
+        },
+        alarms=[name for name, state in found.items() if state == "ALARM"],
+        released=str(released["deployment"]) if released else None,
+        missing=[name for name in names if name not in found],
+    )
+
+
+def practised(live: Live) -> Services:
+    """What goes there and back: the backend, and a frontend that has a previous release on the other colour."""
+    frontend = live.frontend
+    with_it = frontend is not None and frontend.previous_image is not None and frontend.colour is live.colour
+    return {
+        service: targets
+        for service, targets in live.services.items()
+        if service is Service.BACKEND or with_it
+    }
+
+
+def go_there(
+    deployment: Deployment, *, journal: Journal, balancer: LoadBalancer, events: Events, clock: Clock
 ) -> dict[str, Any]:
-    """{colour, modified_at}: all traffic to the release that the journal has live. Also what a drill that
-    failed ends with, so it does nothing when that is so already.
+    """{version, colour, modified_at}: all traffic to the previous release. The journal names it a candidate
+    before the listener moves. Run again, it does the same.
+
+    Raises UnhealthyTargetsError, with the traffic untouched, when that release can't take all of it.
+    """
+    require_lock(journal, deployment.lock)
+    live = read_live(journal)
+    if live is None or live.previous_version is None:
+        raise NothingToRollBackError("there is no previous release to practise with")
+    to = live.colour.other
+    moving = practised(live)
+    takers(moving, to, moving, "the traffic", balancer=balancer)
+    candidate = Candidate(deployment.id, live.previous_version, to, 100, drill=True)
+    expected = {"deployment": live.deployment, "swapped_at": live.swapped_at}
+    journal.write(
+        [Change("update", LIVE, {"candidate": asdict(candidate)}, expect=expected)], lock=deployment.lock
+    )
+    move_traffic(moving, Weights.all_on(to), balancer=balancer)
+    moved = {"version": live.previous_version, "colour": to.value, "modified_at": text(clock.now())}
+    events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
+    return moved
+
+
+def come_back(
+    deployment: Deployment, *, journal: Journal, balancer: LoadBalancer, events: Events, clock: Clock
+) -> dict[str, Any]:
+    """{version, colour, modified_at}: all traffic to the release that the journal has live. Also what a drill
+    that failed ends with, so it does nothing when that is so already.
 
     Raises UnhealthyTargetsError, with the traffic untouched, when that release has no healthy target: then it
     is better where it is.
@@ -63,25 +125,23 @@ def end_drill(
     require_lock(journal, deployment.lock)
     live = read_live(journal)
     if live is None:
-        return {"colour": None, "modified_at": None}
-    back = Weights.all_on(live.colour)
-    if balancer.weights(targets.listener_arn, targets) != back:
-        health = health_of(balancer.health(targets.of(live.colour)))
-        if health.healthy == 0:
-            raise UnhealthyTargetsError(
-                f"{live.colour} can't take the traffic back: {health}; it stays on {live.colour.other}. Look "
-                f"at the instances of {live.colour}, and give it all weight by `cutover rollback`"
-            )
-        balancer.set_weights(targets.listener_arn, targets, back)
-    moved = {"colour": live.colour.value, "modified_at": text(clock.now())}
+        return {"version": None, "colour": None, "modified_at": None}
+    away = elsewhere(practised(live), live.colour, balancer=balancer)
+    back = takers(away, live.colour, away, "the traffic back", balancer=balancer)
+    move_traffic(back, Weights.all_on(live.colour), balancer=balancer)
+    moved = {"version": live.version, "colour": live.colour.value, "modified_at": text(clock.now())}
     if live.candidate is not None:
         journal.write([Change("update", LIVE, {"candidate": None})], lock=deployment.lock)
-        events.publish("TrafficShifted", {"deployment": deployment.id, "version": live.version, **moved})
+        events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
     return moved
 
 
-def load_drill(port: int, wanted: Mapping[str, Any], *, path: str, load: Load) -> dict[str, Any]:
-    """{requests, lost, versions}: users who notice nothing, while the traffic goes there and back."""
+def load_drill(
+    port: int, wanted: Mapping[str, Any], *, path: str, load: Load, clock: Clock
+) -> dict[str, Any]:
+    """{requests, lost, versions, began, ended}: users who should notice nothing, while the traffic goes there
+    and back."""
+    began = text(clock.now())
     seen = load.by_version(
         port=port,
         path=path,
@@ -93,29 +153,52 @@ def load_drill(port: int, wanted: Mapping[str, Any], *, path: str, load: Load) -
         "requests": sum(answers.answers for answers in seen.values()),
         "lost": sum(answers.failed for answers in seen.values()),
         "versions": {version: answers.answers for version, answers in sorted(seen.items())},
+        "began": began,
+        "ended": text(clock.now()),
     }
 
 
 def conclude_drill(
-    load: Mapping[str, Any], there: Mapping[str, Any], back: Mapping[str, Any]
+    deployment: Deployment,
+    load: Mapping[str, Any],
+    there: Mapping[str, Any],
+    back: Mapping[str, Any],
+    *,
+    journal: Journal,
+    events: Events,
+    clock: Clock,
 ) -> dict[str, Any]:
-    """{gates, drill}. `there` and `back` are {modified_at, first_answer_at} of each way."""
-    done = Drilled(
-        requests=int(load["requests"]),
-        lost=int(load["lost"]),
-        there_seconds=_seconds(there),
-        back_seconds=_seconds(back),
-    )
-    told = {
-        "requests": done.requests,
-        "lost": done.lost,
-        "versions": load["versions"],
-        "there_seconds": done.there_seconds,
-        "back_seconds": done.back_seconds,
+    """{verdict, cause, drill, metrics}: judged, written down, unlocked and told, once.
+
+    Raises LockLostError when a rollback or a freeze has ended the drill meanwhile.
+    """
+    done = read_drilled(load, there, back)
+    gates = [gate.as_json() for gate in judge_drill(done)]
+    shut = closed(gates)
+    verdict = Verdict.FAIL if shut else Verdict.PASS
+    now = clock.now()
+    told = {**done.as_json(), "verdict": verdict.value, "gates": gates}
+    answer = {
+        "verdict": verdict.value,
+        "cause": "; ".join(sentence(gate) for gate in shut) or "the way there and back is open",
+        "drill": told,
+        "metrics": embedded(deployment.environment, done.metrics(), now),
     }
-    return {"gates": [gate.as_json() for gate in judge_drill(done)], "drill": told}
-
-
-def _seconds(way: Mapping[str, Any]) -> float:
-    moved, answered = (datetime.fromisoformat(str(way[key])) for key in ("modified_at", "first_answer_at"))
-    return round((answered - moved).total_seconds(), 3)
+    record = journal.read(deployment.key) or {}
+    if record.get("drill"):
+        return {**answer, "metrics": None}
+    status = Status.FAILED if shut else Status.SUCCEEDED
+    more = {"drill": told, "cause": answer["cause"] if shut else None}
+    last = {"deployment": deployment.id, "at": text(now), **done.as_json(), "verdict": verdict.value}
+    try:
+        journal.write(
+            [
+                *ending(deployment.id, deployment.started, status, text(now), more),
+                Change("put", DRILL, last),
+                unlocking(deployment.lock, text(now)),
+            ]
+        )
+    except ConflictError as error:
+        raise LockLostError(f"the drill {deployment.id} no longer holds the lock") from error
+    events.publish("DrillCompleted", {**last, "cause": answer["cause"]})
+    return answer

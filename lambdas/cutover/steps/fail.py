@@ -7,6 +7,7 @@ from typing import Any
 
 from cutover.domain.errors import ConflictError
 from cutover.domain.failure import read_failure
+from cutover.domain.input import Mode
 from cutover.domain.records import Deployment, Status
 from cutover.domain.times import text
 from cutover.ports import Clock, Events, Journal
@@ -47,7 +48,7 @@ def fail(
     except ConflictError:
         journal.write(ended)
     events.publish(
-        "DeploymentFailed",
+        "DrillFailed" if deployment.mode == Mode.DRILL else "DeploymentFailed",
         {"deployment": deployment.id, "version": deployment.version, "status": status.value, "cause": told},
     )
     return {"cause": told, "status": status.value}

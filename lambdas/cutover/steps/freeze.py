@@ -29,7 +29,7 @@ from cutover.ports import Change
 from cutover.steps.aftermath import World, attempt
 from cutover.steps.clean_up import hold, stop_containers
 from cutover.steps.records import ending, read_live, unlocking
-from cutover.steps.roll_back import roll_back_by_hand
+from cutover.steps.roll_back import take_candidate_back
 
 if TYPE_CHECKING:
     from cutover.domain.environment import Services, Targets
@@ -81,7 +81,7 @@ def _stop(cause: str, by: str, environment: str, problems: list[str], world: Wor
             return None, "no deployment was under way"
         if live is not None and live.candidate is not None:
             # A share of the traffic is with a release that nobody would judge any more.
-            answer = roll_back_by_hand(cause, by, environment, environment, world)
+            answer = take_candidate_back(live, cause, by, environment, world)
             problems += answer["problems"]
             return lock.holder, str(answer["reason"])
         if lock.execution_arn:

@@ -59,18 +59,33 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
     """Raises NothingToRollBackError when there is no previous release, or it is live again already."""
     if named != environment:
         raise WrongEnvironmentError(f"environment: {named!r} is not this one; write {environment!r}")
-    asked = world.clock.now()
     live = read_live(world.journal)
     if live is None:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
-    failing = live.candidate.colour if live.candidate else live.colour
+    cause = f"rolled back by {by}: {reason}"
+    if live.candidate is not None and not live.candidate.drill:
+        return _by_person(live.candidate.colour, live, cause, by, environment=environment, world=world)
+    # In the middle of a drill it is the live release that they want to leave.
+    _something_to_go_back_to(live, environment)
+    return _by_person(live.colour, live, cause, by, environment=environment, world=world)
+
+
+def take_candidate_back(live: Live, cause: str, by: str, environment: str, world: World) -> dict[str, Any]:
+    """All of the traffic to the live release: the one that is being tried loses its share, a drill ends."""
     if live.candidate is None:
-        _something_to_go_back_to(live, environment)
+        raise NothingToRollBackError(f"all traffic is with version {live.version} already")
+    return _by_person(live.candidate.colour, live, cause, by, environment=environment, world=world)
+
+
+def _by_person(
+    failing: Colour, live: Live, cause: str, by: str, *, environment: str, world: World
+) -> dict[str, Any]:
+    asked = world.clock.now()
     reading = read(live.services, failing.other, world)
     about = Aftermath(
         trigger=Trigger.PERSON,
         name=by,
-        cause=f"rolled back by {by}: {reason}",
+        cause=cause,
         asked_at=asked,
         failing=failing,
         environment=environment,
@@ -228,6 +243,8 @@ def _act(
     done = clean_up(about, services, back, told, clock, problems=left, world=world)
     if done is None:
         return {"action": "ignored", "reason": "another rollback has done and recorded all this already"}
+    if situation.live is not None and situation.live.drills_with(about.failing):
+        return {**told, "clock": done.as_json(), "problems": left, "metrics": None}
     metrics = embedded_metrics(about.environment, done.metrics(), modified)
     return {**told, "clock": done.as_json(), "problems": left, "metrics": metrics}
 

@@ -23,10 +23,12 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Left:
-    """The release that the traffic has left: its record, and its line in LIVE if the journal knew it live."""
+    """The release that the traffic has left: its record, and its line in LIVE if the journal knew it live.
+    `drill`: it was the previous release, which had the traffic for practice; the record is the drill's."""
 
     record: Mapping[str, Any]
     live: Live | None
+    drill: bool = False
 
     @property
     def since(self) -> str | None:
@@ -85,7 +87,7 @@ def _left(
     if live is not None and live.colour is failing and not live.rolled_back:
         return Left(_record(live.deployment, journal), live)
     if live is not None and live.candidate is not None and live.candidate.colour is failing:
-        return Left(_record(live.candidate.deployment, journal), None)
+        return Left(_record(live.candidate.deployment, journal), None, live.candidate.drill)
     # A swap that was cut short: the listener had it, the journal did not.
     holder = own or (lock.holder if lock else None)
     record = _record(holder, journal) if holder else {}
@@ -122,6 +124,7 @@ def _back(left: Left, live: Live | None, done: Done) -> list[Change]:
             "previous_image": was.image,
             "swapped_at": done.at,
             "rolled_back": True,
+            "candidate": None,
         }
         if was.frontend is not None and done.together:
             back["frontend"] = was.frontend.back_on(was.previous_colour).item()
@@ -134,7 +137,8 @@ def _back(left: Left, live: Live | None, done: Done) -> list[Change]:
     if left.record.get("started"):
         more = {"cause": done.cause, "rollback": dict(done.told)}
         identity, started = str(left.record["id"]), str(left.record["started"])
-        changes += ending(identity, started, Status.ROLLED_BACK, done.at, more)
+        status = Status.FAILED if left.drill else Status.ROLLED_BACK
+        changes += ending(identity, started, status, done.at, more)
     return changes
 
 
