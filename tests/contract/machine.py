@@ -59,16 +59,27 @@ class Walk:
         self.visited: list[str] = []
         self.tried: list[str] = []
         self.given: Any = None
+        self._stopped_in: tuple[str, Any] = ("", None)
 
     def run(self, given: Mapping[str, Any]) -> tuple[str, Any]:
         """("SUCCEEDED", output) or ("FAILED", {Error, Cause})."""
         self._context["Execution"]["Input"] = json.loads(json.dumps(given))
         return self._walk(self._definition, json.loads(json.dumps(given)))
 
-    def _walk(self, definition: Mapping[str, Any], data: Any) -> tuple[str, Any]:
-        name = definition["StartAt"]
+    def redrive(self) -> tuple[str, Any]:
+        """Go on with the state in which it stopped, its input and the variables.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
+        """
+        name, data = self._stopped_in
+        return self._walk(self._definition, data, name)
+
+    def _walk(self, definition: Mapping[str, Any], data: Any, name: str = "") -> tuple[str, Any]:
+        name = name or definition["StartAt"]
         for _ in range(2000):
             self.visited.append(name)
+            if definition is self._definition:
+                self._stopped_in = (name, data)
             self.given = data
             state = definition["States"][name]
             if state["Type"] == "Fail":

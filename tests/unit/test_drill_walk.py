@@ -407,5 +407,5 @@ def test_where_live_can_not_take_it_back_the_traffic_stays_and_the_cause_says_so
     status, output = scene.drill()
 
     assert (status, output["Error"]) == ("FAILED", "UnhealthyTargetsError")
-    assert "green can't take the traffic back: 0 of 6 healthy" in output["Cause"]
+    assert "green can't take the traffic back of the backend: 0 of 6 healthy" in output["Cause"]
     assert scene.moves == [BLUE]

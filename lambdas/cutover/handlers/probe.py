@@ -20,7 +20,7 @@ from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
 from cutover.steps.compatibility import prove_compatible
-from cutover.steps.prove import prove_each, see_gone
+from cutover.steps.prove import prove, prove_each, see_gone
 from cutover.steps.security import check_service
 from cutover.steps.see_release import see_release
 from cutover.steps.smoke import Smoke

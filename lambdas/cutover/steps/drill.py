@@ -77,7 +77,7 @@ def _standing(
 
 
 def practised(live: Live) -> Services:
-    """What goes there and back: the backend, and a frontend that has a previous release on the other colour."""
+    """What goes there and back: the backend, and a frontend whose previous release stands there too."""
     frontend = live.frontend
     with_it = frontend is not None and frontend.previous_image is not None and frontend.colour is live.colour
     return {

@@ -25,13 +25,16 @@ def fail(
     clock: Clock,
 ) -> dict[str, Any]:
     """Returns {cause}: the words for the execution's Cause field. A deployment that an alarm has rolled back
-    already keeps what was recorded then; a lock that somebody else holds by now stays theirs. `plan`: the
-    digest of what was planned, if it came to that.
+    already keeps what was recorded then, and so does one that had succeeded; a lock that somebody else holds
+    by now stays theirs. `plan`: the digest of what was planned, if it came to that.
     """
     what = read_failure(failure)
     done = dict(rollback or {})
     told = f"{what} (rollback: {done.get('action', 'unknown')}: {done.get('reason', 'no reason was given')})"
     record = journal.read(deployment.key) or {}
+    if record.get("status") == Status.SUCCEEDED:
+        # Only the answer to that was lost: it is written down, told and unlocked.
+        return {"cause": told, "status": Status.SUCCEEDED.value}
     settled = record.get("status") == Status.ROLLED_BACK
     status = Status.ROLLED_BACK if settled or done.get("action") == "rolled_back" else Status.FAILED
     now = text(clock.now())

@@ -115,6 +115,9 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
         return {"action": "not_needed", "reason": "nothing had been released, so the traffic was not touched"}
     if record.get("status") == Status.ROLLED_BACK:
         return {"action": "not_needed", "reason": "it had been rolled back already"}
+    if record.get("status") == Status.SUCCEEDED:
+        # Its last step died after it had written that down: there is no lock any more to roll back under.
+        return {"action": "not_needed", "reason": "it had succeeded already, and its release stays live"}
     services, colour = services_of(record), Colour(record["colour"])
     reading = read(services, colour.other, world)
     live = reading.live
