@@ -17,7 +17,7 @@ from cutover.ports import VersionAnswers
 from cutover.steps.freeze import freeze
 from cutover.steps.roll_back import roll_back_by_hand
 from sandbox.emulator.embedded_metrics import metrics_of
-from tests.contract.fakes import BLUE, GREEN
+from tests.contract.fakes import BLUE, GREEN, TARGETS
 from tests.contract.machine import ROOT, Walk
 from tests.contract.scenes import STARTED, V1, V2, alarm_event, live
 from tests.unit.test_handler_walk import House
@@ -33,7 +33,7 @@ class Scene(House):
         super().__init__(monkeypatch)
         self.monkeypatch = monkeypatch
         live(self.world.journal, V2)
-        self.world.balancer.of = {"listener": GREEN, "test-listener": BLUE}
+        self.world.balancer.of |= {TARGETS.listener_arn: GREEN, TARGETS.test_listener_arn: BLUE}
         for colour in Colour:
             self.world.balancer.populate(colour, healthy=6)
         for name, version in (("d1", "v1"), ("d2", "v2")):
