@@ -16,6 +16,8 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -34,6 +36,7 @@ from sandbox.database.instance import REPLICA_SET
 
 _START_SECONDS = 60.0
 _SET_UP = "set-up-done"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def setup_arguments(mongod: str, host: str, port: int, data: Path) -> list[str]:
@@ -80,26 +83,41 @@ def _wait(process: subprocess.Popen[bytes], client: MongoClient[dict[str, Any]],
     raise UsageError(f"mongod did not answer within {_START_SECONDS:.0f} s")
 
 
-def _set_up(options: argparse.Namespace, password: str, data: Path) -> None:
-    process = subprocess.Popen(setup_arguments(options.mongod, options.host, options.port, data))
+@contextmanager
+def _running(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A mongod that ends with the block. While it is being started a signal has to wait: raised in there, the
+    exit would leave a process behind that nobody knows."""
+    asked: list[int] = []
+    for number in _SIGNALS:
+        signal.signal(number, lambda signum, _: asked.append(signum))
+    process = subprocess.Popen(arguments)
     try:
-        with _client(options.host, options.port) as client:
-            _wait(process, client, writable=False)
-            member = {"_id": 0, "host": f"{options.host}:{options.port}"}
-            try:
-                client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
-            except OperationFailure as problem:
-                if problem.code != 23:  # AlreadyInitialized: an earlier set-up was interrupted
-                    raise
-            _wait(process, client, writable=True)
-            try:
-                client.admin.command("createUser", options.username, pwd=password, roles=["root"])
-            except OperationFailure as problem:
-                if problem.code != 51003:  # the user is there already
-                    raise
+        for number in _SIGNALS:
+            signal.signal(number, _exit)
+        if asked:
+            raise SystemExit(0)
+        yield process
     finally:
         process.terminate()
         process.wait()
+
+
+def _set_up(options: argparse.Namespace, password: str, data: Path) -> None:
+    arguments = setup_arguments(options.mongod, options.host, options.port, data)
+    with _running(arguments) as process, _client(options.host, options.port) as client:
+        _wait(process, client, writable=False)
+        member = {"_id": 0, "host": f"{options.host}:{options.port}"}
+        try:
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+        except OperationFailure as problem:
+            if problem.code != 23:  # AlreadyInitialized: an earlier set-up was interrupted
+                raise
+        _wait(process, client, writable=True)
+        try:
+            client.admin.command("createUser", options.username, pwd=password, roles=["root"])
+        except OperationFailure as problem:
+            if problem.code != 51003:  # the user is there already
+                raise
     (data / _SET_UP).touch()
 
 
@@ -109,7 +127,7 @@ def _exit(_: int, __: FrameType | None) -> None:
 
 def _run(options: argparse.Namespace) -> NoReturn:
     # Raised wherever this process is, so that the mongod of that moment is always ended with it.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, _exit)
     password = read_password(options.password_file)
     tls_options(options.certificate, options.key)  # says what is wrong with them before mongod does
@@ -124,20 +142,18 @@ def _run(options: argparse.Namespace) -> NoReturn:
         options.ready_file.unlink(missing_ok=True)
     if not (data / _SET_UP).exists():
         _set_up(options, password, data)
-    process = subprocess.Popen(run_arguments(options.mongod, options.host, options.port, data, pem))
     try:
-        # The readiness check is on this machine's own loopback; it needs no trust store.
-        tls = {"tls": True, "tlsAllowInvalidCertificates": True} if pem is not None else {}
-        with _client(
-            options.host, options.port, username=options.username, password=password, **tls
-        ) as client:
-            _wait(process, client, writable=True)
-        if options.ready_file is not None:
-            write_ready_file(options.ready_file, f"{options.host}:{options.port}")
-        raise UsageError(f"mongod ended with {process.wait()}; its own messages are above")
+        with _running(run_arguments(options.mongod, options.host, options.port, data, pem)) as process:
+            # The readiness check is on this machine's own loopback; it needs no trust store.
+            tls = {"tls": True, "tlsAllowInvalidCertificates": True} if pem is not None else {}
+            with _client(
+                options.host, options.port, username=options.username, password=password, **tls
+            ) as client:
+                _wait(process, client, writable=True)
+            if options.ready_file is not None:
+                write_ready_file(options.ready_file, f"{options.host}:{options.port}")
+            raise UsageError(f"mongod ended with {process.wait()}; its own messages are above")
     finally:
-        process.terminate()
-        process.wait()
         if options.ready_file is not None:
             options.ready_file.unlink(missing_ok=True)
 
