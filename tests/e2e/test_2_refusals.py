@@ -32,7 +32,7 @@ def test_an_unknown_environment_is_refused_with_the_known_ones(product):
     [
         ("instance_type =", "instance_typ =", ("instance_typ", "instance_type")),
         ('cidr = "127.1.0.0/16"', 'cidr = "127.1.0.0/99"', ("network.cidr", "127.1.0.0/99")),
-        ("[window]", "[thresholds]\np95_ms = -1\n\n[window]", ("thresholds.p95_ms", "-1")),
+        ("[thresholds]", "[thresholds]\np95_ms = -1", ("thresholds.p95_ms", "-1")),
     ],
 )
 def test_a_wrong_configuration_is_refused_by_field(product, tmp_path, old, new, words):
