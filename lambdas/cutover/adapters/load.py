@@ -15,8 +15,6 @@ from cutover.domain.judge import Arm, Block
 from cutover.domain.load_plan import Scenario, Stage, of_paths
 from cutover.ports import VersionAnswers
 
-# Both have opened their connections by then, and begin at once.
-_SIDE_BY_SIDE_SECONDS = 0.3
 VERSION_HEADER = b"\r\nx-release-version:"
 
 
@@ -57,13 +55,11 @@ class OpenModelLoad:
         block_seconds: float,
     ) -> Sequence[Block]:
         blocks: defaultdict[int, Block] = defaultdict(lambda: Block(Arm(), Arm()))
-        began: list[float] = []
+        began = 0.0
 
         def note(side: str) -> Callable[[Answer], None]:
             def see(answer: Answer) -> None:
-                if not began:
-                    began.append(answer.scheduled)
-                number = int((answer.scheduled - began[0]) / block_seconds)
+                number = int((answer.scheduled - began) / block_seconds)
                 arm: Arm = getattr(blocks[number], side)
                 arm.latency.add(answer.done - answer.scheduled)
                 arm.failed += answer.failed
@@ -71,13 +67,14 @@ class OpenModelLoad:
             return see
 
         async def both() -> None:
-            runs, begin_at = [], time.time() + _SIDE_BY_SIDE_SECONDS
+            nonlocal began
+            sides = []
             for side, port in (("new", new_port), ("old", old_port)):
                 target, see = self._target(port, scenarios), note(side)
-                runs.append(
-                    LoadGenerator(target, Schedule(rate, users, seconds, begin_at=begin_at), see, see).run()
-                )
-            await asyncio.gather(*runs)
+                sides.append(LoadGenerator(target, Schedule(rate, users, seconds), see, see))
+            await asyncio.gather(*(side.open() for side in sides))
+            began = time.perf_counter()
+            await asyncio.gather(*(side.follow(began) for side in sides))
 
         asyncio.run(both())
         return [blocks[number] for number in sorted(blocks)]

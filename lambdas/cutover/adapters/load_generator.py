@@ -111,13 +111,21 @@ class LoadGenerator:
 
     async def run(self) -> LoadResult:
         """Open the connections, follow the schedule, wait for the last answers (at most the timeout)."""
+        await self.open()
+        return await self.follow(max(self._schedule.begin_at - self._epoch, time.perf_counter()))
+
+    async def open(self) -> None:
+        """Open all the connections, and send nothing yet."""
         users = self._schedule.users
         for opened in range(0, users, _OPEN_AT_ONCE):
             await asyncio.gather(*(self._open(None) for _ in range(min(_OPEN_AT_ONCE, users - opened))))
-        if (early := self._schedule.begin_at - time.time()) > 0:
-            await asyncio.sleep(early)
+
+    async def follow(self, start: float) -> LoadResult:
+        """Follow the schedule, whose first request is due at `start` (`time.perf_counter()` seconds).
+
+        Those who begin together count from the same moment, however late each of them is woken."""
+        await asyncio.sleep(start - time.perf_counter())
         sweeper = asyncio.ensure_future(self._sweep())
-        start = time.perf_counter()
         for stage, result in zip(self._stages, self.results, strict=True):
             await self._follow(stage, result, start)
             start += stage.seconds
