@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 
-.PHONY: help install demo test check unit infra sandbox-tests e2e bench-% lock clean
+.PHONY: help install demo test check unit infra sandbox-tests e2e beside-e2e bench-% lock clean
 
 help:
 	@echo "make demo    the whole product on this machine: sandbox, cdk deploy, v1, v2, a bad v3 rolled back by alarm"
@@ -71,9 +71,13 @@ sandbox-tests: install
 e2e: install
 	$(BIN)/pytest -q tests/e2e --timeout 600
 
+# The scenarios of e2e mostly wait: everything else runs beside them, and what only computes gives way to them.
+beside-e2e: install
+	nice $(BIN)/pytest tests/unit tests/properties tests/infra -n 2 -q
+	$(MAKE) --no-print-directory sandbox-tests
+
 test: check
-	$(BIN)/pytest tests/unit tests/properties tests/infra -n 2 -q
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target sandbox-tests e2e
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target beside-e2e e2e
 	$(BIN)/pytest tests/demo -q
 
 bench-%: install

@@ -76,6 +76,13 @@ class Product:
         ended = self.end_of(execution_arn)
         return ended, self.record(execution_arn)
 
+    def given_live(self) -> dict[str, Any]:
+        """What is live: what an earlier scenario has left, or else a release of its own."""
+        if journal.live(self.environment) is None:
+            ended, _ = self.deploy("v1")
+            assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+        return self.live()
+
     def record(self, execution_arn: str) -> dict[str, Any]:
         record = journal.deployment(self.environment, deployment_id(execution_arn))
         assert record is not None, f"the journal knows nothing of {execution_arn}"

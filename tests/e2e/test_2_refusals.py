@@ -79,14 +79,17 @@ def test_an_image_that_does_not_exist_is_refused_and_the_lock_is_free_again(prod
     assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
 
 
-def test_a_second_deployment_is_refused_naming_the_holder_and_since_when(product):
+def test_a_second_deployment_is_refused_naming_the_holder_and_a_freeze_stops_the_first(product):
+    before, weights = product.given_live(), product.weights()
     first = product.start("v8")
-    try:
-        done = product.cutover("deploy", "sandbox", "--version", "v9")
-        refused(done, 3, "LockHeldError", first.rsplit(":", 1)[-1], "since")
-    finally:
-        ended = product.end_of(first)
-    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    done = product.cutover("deploy", "sandbox", "--version", "v9")
+    refused(done, 3, "LockHeldError", first.rsplit(":", 1)[-1], "since")
+    frozen = product.cutover("freeze", "sandbox", "--reason", "v8 is not wanted after all")
+    assert frozen.returncode == 0, frozen.stderr
+    assert product.end_of(first).status == "ABORTED"
+    assert product.cutover("unfreeze", "sandbox").returncode == 0
+    assert (product.live(), product.weights()) == (before, weights)
+    assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
 
 
 def test_the_console_reads_the_same_message_in_its_cause_field(product):

@@ -7,16 +7,13 @@ from typing import Any
 
 import pytest
 
-from cli import journal
-
 SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
 
 @pytest.fixture(scope="module")
 def group(product: Any) -> Any:
     """The backend's security group, of an environment that is there and without drift."""
-    if journal.live(product.environment) is None:
-        product.deploy("v1")
+    product.given_live()
     (found,) = product.root("ec2").describe_security_groups(
         Filters=[{"Name": "group-name", "Values": ["cutover-sandbox-backend"]}]
     )["SecurityGroups"]

@@ -14,23 +14,27 @@ VULNERABLE = Path(__file__).resolve().parents[2] / "examples" / "vulnerable-back
 
 
 @pytest.fixture(scope="module")
-def live(product):
-    """Given a release that is live."""
-    ended, record = product.deploy("v20")
+def promoted(product):
+    """Given an image that was live, promoted by its digest: (its digest, the builds there were before, record)."""
+    image, builds = product.given_live()["image"], product.root("codebuild").list_builds()["ids"]
+    ended, record = product.deploy("v20", image=image)
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
-    return record
+    return image, builds, record
 
 
 def gates(record):
     return {gate["name"]: gate for phase in record["phases"] for gate in phase["gates"]}
 
 
-def test_the_scan_of_the_released_image_is_on_record(live):
-    gate = gates(live)["The image has no critical or high vulnerability"]
+def test_a_digest_is_promoted_without_a_build_and_its_scan_is_judged_all_the_same(product, promoted):
+    image, builds, record = promoted
+    assert record["image"] == image
+    assert product.root("codebuild").list_builds()["ids"] == builds
+    gate = gates(record)["The image has no critical or high vulnerability"]
     assert (gate["verdict"], gate["found"]) == ("Pass", "0 critical, 0 high")
 
 
-def test_an_image_with_a_known_vulnerability_never_runs_anywhere(product, live):
+def test_an_image_with_a_known_vulnerability_never_runs_anywhere(product, promoted):
     source = upload(product.environment, VULNERABLE)
     execution_arn = start(product.environment, Request("sandbox", "v21", "deploy", source=source))
     ended = product.end_of(execution_arn)
@@ -40,16 +44,9 @@ def test_an_image_with_a_known_vulnerability_never_runs_anywhere(product, live):
     assert product.live()["version"] == "v20"
 
 
-def test_a_digest_is_promoted_without_a_build_and_is_judged_all_the_same(product, live):
-    builds = product.root("codebuild").list_builds()["ids"]
-    ended, record = product.deploy("v22", image=live["image"])
-    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
-    assert product.root("codebuild").list_builds()["ids"] == builds
-    assert record["image"] == live["image"]
-    assert gates(record)["The image has no critical or high vulnerability"]["verdict"] == "Pass"
-
-
-def test_an_instance_of_the_live_colour_that_is_lost_is_replaced_and_nothing_is_rolled_back(product, live):
+def test_an_instance_of_the_live_colour_that_is_lost_is_replaced_and_nothing_is_rolled_back(
+    product, promoted
+):
     """Within the watch: the health alarm's minutes are seconds here, and pass before the new one is up."""
     now = product.live()
     groups, balancer = product.root("autoscaling"), product.root("elbv2")
