@@ -84,7 +84,8 @@ bench-%: install
 	$(BIN)/python -m bench.$*
 
 # Pins every requirement, with all that it brings, from the *.in files.
-LOCK := $(UV) pip compile --quiet --python $(BIN)/python --no-header --no-annotate
+# For the oldest patch of 3.11, which needs some packages that later ones bring along (a distribution may have it).
+LOCK := $(UV) pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate
 lock: $(UV)
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) lambdas/requirements.in -o lambdas/requirements.txt
