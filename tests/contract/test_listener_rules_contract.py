@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -132,7 +133,12 @@ class Front:
             connection.close()
 
     def answers(self, who: str) -> None:
-        self.aws.wait_for(lambda: self.ask(HOST) == (200, who), what=who)
+        def does() -> bool:
+            with contextlib.suppress(ConnectionRefusedError):  # the balancer has yet to listen there
+                return self.ask(HOST) == (200, who)
+            return False
+
+        self.aws.wait_for(does, what=who)
         assert {self.ask(HOST) for _ in range(20)} == {(200, who)}
 
     def end(self) -> None:

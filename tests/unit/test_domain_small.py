@@ -27,10 +27,8 @@ def test_the_colour_without_weight_is_idle() -> None:
     assert (plan.live, plan.idle) == (Colour.GREEN, Colour.BLUE)
 
 
-def test_the_listener_is_believed_before_the_journal() -> None:
-    plan = plan_colours(Weights(100, 0), Colour.GREEN)
-    assert plan is not None
-    assert (plan.live, plan.idle) == (Colour.BLUE, Colour.GREEN)
+def test_nobody_can_say_which_colour_is_idle_when_the_listener_sends_all_elsewhere_than_the_journal() -> None:
+    assert plan_colours(Weights(100, 0), Colour.GREEN) is None
 
 
 def test_a_first_release_takes_the_colour_without_weight_too() -> None:

@@ -217,10 +217,19 @@ def test_a_listener_that_does_not_answer_stops_the_plan() -> None:
         planner.plan(BUILT)
 
 
-def test_colours_are_what_the_listener_says() -> None:
+@pytest.mark.parametrize("weights", [Weights(0, 100), Weights(50, 50)], ids=str)
+def test_a_listener_that_somebody_changed_by_hand_is_refused_with_the_way_out(weights: Weights) -> None:
     planner = Planner()
-    live(planner.journal, replace(V1, colour=Colour.GREEN))
-    assert planner.plan(BUILT)["idle_colour"] == "green"
+    live(planner.journal, V1)
+    digest = planner.plan(BUILT)["sha256"]
+    planner.balancer.of["listener"] = weights
+
+    for wanted in (BUILT, replace(BUILT, plan=digest)):
+        with pytest.raises(MisconfiguredError) as refused:
+            planner.plan(wanted)
+        assert f"the listener has {weights}, which no deployment did" in str(refused.value)
+        assert "Give all weight to blue, where the journal has version v1 live" in str(refused.value)
+    assert planner.balancer.moves == []
 
 
 def test_a_plan_is_kept_under_its_digest() -> None:
@@ -430,7 +439,9 @@ def other_migrations(planner: Planner) -> None:
 
 
 def other_weights(planner: Planner) -> None:
+    """As a swap leaves them."""
     planner.balancer.of["listener"] = Weights(0, 100)
+    live(planner.journal, replace(V1, colour=Colour.GREEN))
 
 
 def other_frontend_weights(planner: Planner) -> None:
@@ -457,7 +468,7 @@ def other_configuration(planner: Planner) -> None:
         (other_migrations, ["migrations"], "migrations: digest "),
         (
             other_weights,
-            ["weights backend"],
+            ["weights backend", "live release"],
             "weights backend: after (blue 0, green 100), now (blue 100, green 0) → ",
         ),
         (other_frontend_weights, ["weights frontend"], "weights frontend: "),

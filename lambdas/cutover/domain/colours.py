@@ -61,14 +61,15 @@ class ColourPlan:
 
 
 def plan_colours(weights: Weights, released: Colour | None) -> ColourPlan | None:
-    """Where the next release goes; None when the listener splits its traffic and nobody can say.
+    """Where the next release goes; None when the listener was changed by hand: it splits its traffic, or
+    sends it elsewhere than the journal knows, so that a release would go where nobody knows what stands.
 
-    `released` is the colour that the journal believes live, None before the first deployment. A first
-    deployment also releases on the colour without weight: the listener sends its (failing) requests to the
-    other one, and moving them is the same swap as ever.
+    `released` is the colour that the journal has live, None before the first deployment. A first deployment
+    also releases on the colour without weight: the listener sends its (failing) requests to the other one,
+    and moving them is the same swap as ever.
     """
     carrying = weights.only
-    if carrying is None:
+    if carrying is None or released not in (None, carrying):
         return None
     idle = carrying.other
     if released is None:

@@ -196,6 +196,12 @@ class LiveFrontend:
         """As it is when the previous image has the traffic again."""
         return replace(self, image=self.previous_image, previous_image=self.image, colour=colour)
 
+    def left_on(self, colour: Colour, record: Item) -> Self:
+        """As it is when it could not come back from the release with this record (a drill's has none of its
+        own: what it practised with is the previous one)."""
+        image = image_of(record, Service.FRONTEND) or self.previous_image
+        return replace(self, image=image, previous_image=self.image, colour=colour)
+
 
 @dataclass(frozen=True)
 class Live:

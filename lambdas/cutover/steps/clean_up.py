@@ -29,11 +29,15 @@ def clean_up(
     told: Mapping[str, Any],
     clock: Clock,
     *,
+    stays: Colour | None,
     problems: list[str],
     world: World,
 ) -> Clock | None:
-    """Each in turn, and each alone in its failure. `back` are those of the services that went back. Returns
-    the clock with all that could be found out; None when another rollback has seen to all this."""
+    """Each in turn, and each alone in its failure.
+
+    `back` are those of the services that went back; a frontend that is not among them `stays` on its colour.
+    Returns the clock with all that could be found out; None when another rollback has seen to all this.
+    """
     own, seen = about.deployment, len(problems)
 
     def stop(arn: str) -> None:
@@ -46,6 +50,7 @@ def clean_up(
         at,
         own.lock if own else None,
         Service.FRONTEND in back,
+        stays,
     )
     left = attempt(
         "write the record",

@@ -7,7 +7,6 @@ rollback, a freeze or the next deployment sends the traffic back to the release 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from cutover.domain.alarms import alarm_names
@@ -27,6 +26,7 @@ from cutover.domain.records import DRILL, LIVE, Candidate, Deployment, Live, Sta
 from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Alarms, Change, Clock, Events, Journal, Load, LoadBalancer
+from cutover.steps.candidates import announced, give_back
 from cutover.steps.records import ending, read_live, require_lock, unlocking
 from cutover.steps.traffic import elsewhere, move_traffic, takers
 
@@ -93,7 +93,8 @@ def go_there(
     """{version, colour, modified_at}: all traffic to the previous release. The journal names it a candidate
     before the listener moves. Run again, it does the same.
 
-    Raises UnhealthyTargetsError, with the traffic untouched, when that release can't take all of it.
+    Raises UnhealthyTargetsError, with the traffic untouched, when that release can't take all of it, and
+    LockLostError, with the traffic where the journal says, when somebody has ended the drill meanwhile.
     """
     require_lock(journal, deployment.lock)
     live = read_live(journal)
@@ -103,12 +104,15 @@ def go_there(
     moving = practised(live)
     takers(moving, to, moving, "the traffic", balancer=balancer)
     candidate = Candidate(deployment.id, live.previous_version, to, 100, drill=True)
-    expected = {"deployment": live.deployment, "swapped_at": live.swapped_at}
-    journal.write(
-        [Change("update", LIVE, {"candidate": asdict(candidate)}, expect=expected)], lock=deployment.lock
-    )
+    journal.write([announced(candidate, live)], lock=deployment.lock)
     move_traffic(moving, Weights.all_on(to), balancer=balancer)
     moved = {"version": live.previous_version, "colour": to.value, "modified_at": text(clock.now())}
+    try:
+        journal.write([Change("update", deployment.key, {"there": moved})], lock=deployment.lock)
+    except LockLostError:
+        # An alarm, or a person, has ended the drill before the traffic moved.
+        give_back(moving, candidate, journal=journal, balancer=balancer)
+        raise
     events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
     return moved
 

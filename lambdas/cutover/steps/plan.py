@@ -235,9 +235,11 @@ def _colours(weights: Weights, live: Live | None) -> ColourPlan:
         weights = Weights.all_on(live.colour)
     colours = plan_colours(weights, live.colour if live else None)
     if colours is None:
+        whose = f"{live.colour}, where the journal has version {live.version} live" if live else "one colour"
         raise MisconfiguredError(
-            f"the listener splits its traffic ({weights}), so neither colour is idle; "
-            "give all weight to the good one, and deploy again"
+            f"the listener has {weights}, which no deployment did: somebody changed it by hand, or a "
+            f"rollback was cut short. Give all weight to {whose}, or run `cutover rollback`; "
+            "then deploy again"
         )
     return colours
 

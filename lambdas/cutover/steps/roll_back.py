@@ -243,7 +243,9 @@ def _act(
     # The way to the listener waits for nothing that comes after it, not even for its import.
     from cutover.steps.clean_up import clean_up  # noqa: PLC0415
 
-    done = clean_up(about, services, back, told, clock, problems=left, world=world)
+    pages = situation.frontend.weights if situation.frontend else None
+    stays = pages.only if pages and Service.FRONTEND not in back else None
+    done = clean_up(about, services, back, told, clock, stays=stays, problems=left, world=world)
     if done is None:
         return {"action": "ignored", "reason": "another rollback has done and recorded all this already"}
     if situation.live is not None and situation.live.drills_with(about.failing):

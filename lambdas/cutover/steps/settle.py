@@ -42,13 +42,15 @@ class Left:
 class Done:
     """What is to be written: how it came to it, and when. `lock` is the failed deployment's own, which its
     execution gives back itself; None takes the lock from whoever holds it. `together`: the frontend went back
-    as well."""
+    as well; else `stays` is the colour that has its traffic, None where there is no frontend, or nobody
+    knows."""
 
     cause: str
     told: Mapping[str, Any]
     at: str
     lock: Lock | None
     together: bool = False
+    stays: Colour | None = None
 
 
 def settle(
@@ -132,14 +134,23 @@ def _back(left: Left, live: Live | None, done: Done) -> list[Change]:
             Change("update", LIVE, back, expect={"deployment": was.deployment, "rolled_back": False})
         )
     elif live is not None:
-        # The release that stays loses the candidate that was to follow it.
-        changes.append(Change("update", LIVE, {"candidate": None}, expect={"deployment": live.deployment}))
+        # The release that stays loses the candidate that was to follow it, but for a frontend that could not
+        # come back.
+        kept = {"candidate": None, **_left_behind(left, live, done)}
+        changes.append(Change("update", LIVE, kept, expect={"deployment": live.deployment}))
     if left.record.get("started"):
         more = {"cause": done.cause, "rollback": dict(done.told)}
         identity, started = str(left.record["id"]), str(left.record["started"])
         status = Status.FAILED if left.drill else Status.ROLLED_BACK
         changes += ending(identity, started, status, done.at, more)
     return changes
+
+
+def _left_behind(left: Left, live: Live, done: Done) -> dict[str, Any]:
+    frontend = live.frontend
+    if done.together or frontend is None or done.stays is None or done.stays is frontend.colour:
+        return {}
+    return {"frontend": frontend.left_on(done.stays, left.record).item()}
 
 
 def _lock(left: Left, lock: LockRecord | None, done: Done, journal: Journal) -> list[Change]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from cutover.domain.records import LIVE, Candidate, Deployment, Live, LiveFronte
 from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Events, Journal, LoadBalancer
+from cutover.steps.candidates import announced, give_back
 from cutover.steps.records import read_live, require_lock
 from cutover.steps.traffic import aim, elsewhere, move_traffic, takers
 
@@ -74,6 +75,7 @@ def swap(
     before = read_live(journal)
     if before is not None and before.deployment == deployment.id and not before.rolled_back:
         _settle(before, colour, balancer)
+        _still_mine(deployment, environment, colour, journal=journal, balancer=balancer)
         return {
             "modified_at": before.swapped_at,
             "colour": colour.value,
@@ -107,7 +109,9 @@ def swap(
             lock=deployment.lock,
         )
     except LockLostError:
-        _take_back(environment, journal, balancer)
+        # A rollback was faster.
+        lost = _candidate(deployment, colour)
+        give_back(environment.services, lost, journal=journal, balancer=balancer)
         raise
     aim(moving, colour.other, balancer=balancer)
     told = {"deployment": deployment.id, "version": deployment.version, "services": list(moving), **moved}
@@ -116,20 +120,28 @@ def swap(
 
 
 def _announce(deployment: Deployment, colour: Colour, before: Live, journal: Journal) -> None:
-    candidate = Candidate(deployment.id, deployment.version, colour, 100)
-    expected = {"deployment": before.deployment, "swapped_at": before.swapped_at}
-    journal.write(
-        [Change("update", LIVE, {"candidate": asdict(candidate)}, expect=expected)], lock=deployment.lock
-    )
+    journal.write([announced(_candidate(deployment, colour), before)], lock=deployment.lock)
 
 
-def _take_back(environment: Environment, journal: Journal, balancer: LoadBalancer) -> None:
-    """A rollback was faster: it has taken the lock, and the traffic goes where the journal says, unless
-    nobody is healthy there."""
-    now = read_live(journal)
-    if now is not None:
-        able = takers(environment.services, now.colour, (), "the traffic", balancer=balancer)
-        move_traffic(able, Weights.all_on(now.colour), balancer=balancer)
+def _candidate(deployment: Deployment, colour: Colour) -> Candidate:
+    return Candidate(deployment.id, deployment.version, colour, 100)
+
+
+def _still_mine(
+    deployment: Deployment,
+    environment: Environment,
+    colour: Colour,
+    *,
+    journal: Journal,
+    balancer: LoadBalancer,
+) -> None:
+    """A rollback that came between the look at the journal and the move has the last word."""
+    try:
+        require_lock(journal, deployment.lock)
+    except LockLostError:
+        lost = _candidate(deployment, colour)
+        give_back(environment.services, lost, journal=journal, balancer=balancer)
+        raise
 
 
 def _settle(live: Live, colour: Colour, balancer: LoadBalancer) -> None:
