@@ -10,7 +10,7 @@ from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, Names
 
 PERIOD_SECONDS = 300
 #: The queues for what could not be delivered (stacks/control/events.py).
-DEAD_LETTERS = ("alarm-dead-letters", "launch-dead-letters", "evidence-dead-letters")
+DEAD_LETTERS = ("alarm-dead-letters", "ended-dead-letters", "launch-dead-letters", "evidence-dead-letters")
 #: A deployment's phases may take 375 minutes in all (requirement C): a lock that is older is stuck.
 LONGEST_SECONDS = 375 * 60
 Metric = list[Any]

@@ -80,6 +80,51 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     return rule
 
 
+def ended_rule(scope: Construct, names: Names, rollback: Function) -> events.CfnRule:
+    """An execution has ended other than well → rollback function: if it died with the traffic on its way,
+    users go back to the release that is live. One that has ended by its own last states has left nothing to
+    do.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    here = Construct(scope, "Ended")
+    queue = _dead_letters(here, names, "ended")
+    rule = events.CfnRule(
+        here,
+        "Rule",
+        name=names.named("ended"),
+        description="Traffic that an execution was moving when it died goes back",
+        state="ENABLED",
+        event_pattern={
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {
+                "stateMachineArn": [names.state_machine_arn, names.drill_machine_arn],
+                "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            },
+        },
+        targets=[
+            events.CfnRule.TargetProperty(
+                id="rollback",
+                arn=rollback.arn,
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
+                retry_policy=events.CfnRule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=EVENT_SECONDS, maximum_retry_attempts=185
+                ),
+            )
+        ],
+    )
+    lambda_.CfnPermission(
+        here,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=rollback.function.ref,
+        principal="events.amazonaws.com",
+        source_arn=names.arn("events", f"rule/{names.named('ended')}"),
+    )
+    return rule
+
+
 #: What a deployment's evidence grows by.
 EVIDENCE_KINDS = (
     "PhaseCompleted",

@@ -14,7 +14,7 @@ from stacks.constructs.state_machine import state_machine
 from stacks.control.build import artifacts_bucket, build_project, repositories
 from stacks.control.contraction import contraction
 from stacks.control.dashboard import control_dashboard
-from stacks.control.events import alarm_rule, bus, evidence_rule, launch_rule, nightly
+from stacks.control.events import alarm_rule, bus, ended_rule, evidence_rule, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
 from stacks.control.operator import operator_policy
@@ -95,6 +95,7 @@ class ControlStack(cdk.Stack):
         # A test lints without this line and holds that nothing else is found.
         machine.add_metadata("cfn-lint", {"config": {"ignore_checks": ["E3601"]}})
         alarm_rule(self, names, functions["rollback"])
+        ended_rule(self, names, functions["rollback"])
         evidence_rule(self, names, told, functions["evidence"])
         boot = state_machine(
             self,

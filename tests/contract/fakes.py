@@ -195,6 +195,8 @@ class FakeLoadBalancer:
     def _reach(self, name: str) -> None:
         if name in self.unreadable:
             raise NotReachableError(f"{name} does not answer")
+        if name not in self.of and name not in self.targets:
+            raise MisconfiguredError(f"{name} is not there")
 
 
 # The least of each kind of resource that the look at the live environment asks about.

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,18 @@ class Product:
         execution_arn = self.start(version, **wanted)
         ended = self.end_of(execution_arn)
         return ended, self.record(execution_arn)
+
+    def told(self, *arguments: str) -> Any:
+        """What a command about the sandbox answers with --json."""
+        done = self.cutover(arguments[0], "sandbox", *arguments[1:], "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def wait(self, what: str, until: Callable[[], bool], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < deadline, f"waited for {what} for {seconds} s"
+            time.sleep(0.1)
 
     def given_live(self) -> dict[str, Any]:
         """What is live: what an earlier scenario has left, or else a release of its own."""

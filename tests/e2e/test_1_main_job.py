@@ -260,6 +260,20 @@ def test_a_drill_goes_to_the_previous_release_and_back_and_loses_nothing(product
     assert "drill: 0 of" in product.cutover("history", "sandbox").stdout
 
 
+def test_a_drill_that_is_stopped_in_its_middle_gives_the_traffic_back(product, v1):
+    """By the event of its end: nobody asks for anything."""
+    before, weights = product.live(), product.weights()
+    started = product.environment.states.start_execution(
+        stateMachineArn=product.environment.drill_machine_arn, input=json.dumps({"environment": "sandbox"})
+    )["executionArn"]
+    product.wait("the traffic to go there", lambda: product.weights() != weights)
+    product.root("stepfunctions").stop_execution(executionArn=started)
+    product.wait("the traffic to come back", lambda: product.weights() == weights)
+    product.wait("the lock", lambda: product.told("status")["lock"] is None)
+    assert product.live() == before
+    assert product.frontend_weights() == weights
+
+
 def test_rollback_by_hand_returns_to_the_previous_version_once(product, v1):
     before = product.live()
     done = product.cutover("rollback", "sandbox", "--reason", "the e2e test asks for it", "--json")

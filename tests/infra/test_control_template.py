@@ -218,7 +218,25 @@ def test_an_alarm_of_this_environment_reaches_the_rollback(each):
     ] == each.names.named("rollback")
     assert template.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    assert permitted(template, target) == {each.names.arn("events", f"rule/{rule['Name']}")}
+    assert each.names.arn("events", f"rule/{rule['Name']}") in permitted(template, target)
+
+
+def test_an_execution_that_ends_other_than_well_reaches_the_rollback(each):
+    template = each.control
+    rule = template.named("AWS::Events::Rule", "Name", each.names.named("ended"))
+    assert "EventBusName" not in rule, "Step Functions tells the default bus"
+    assert rule["EventPattern"] == {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {
+            "stateMachineArn": [each.names.state_machine_arn, each.names.drill_machine_arn],
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        },
+    }
+    (target,) = rule["Targets"]
+    assert target["Arn"]["Fn::GetAtt"][0] in template.resources
+    assert template.type_of(target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]) == "AWS::SQS::Queue"
+    assert each.names.arn("events", f"rule/{rule['Name']}") in permitted(template, target)
 
 
 def permitted(template, target):

@@ -47,6 +47,7 @@ from cutover.steps.roll_back import (
     roll_back_by_hand,
     roll_back_deployment,
     roll_back_on_alarm,
+    take_back_from_the_dead,
     take_back_what_was_left,
 )
 from cutover.steps.swap import swap
@@ -335,7 +336,11 @@ class Hands(RuleBasedStateMachine):
         alarms = FakeAlarms(*(Alarm(name, "OK", world.clock.now(), "") for name in names))
         told = {**ports, "events": world.events, "clock": world.clock}
         allowed: list[object] = []
-        self._attempt(lambda: allowed.append(check_drill(drill, **ports, alarms=alarms)))
+        self._attempt(
+            lambda: allowed.append(
+                check_drill(drill, {"drill": {"seconds": 16}}, **ports, alarms=alarms, clock=world.clock)
+            )
+        )
         whole = bool(allowed)
         for step, killed_at in zip((go_there, come_back) if allowed else (), kill, strict=False):
             if meanwhile:
@@ -380,6 +385,16 @@ class Hands(RuleBasedStateMachine):
     def the_execution_dies(self) -> None:
         assert self.released is not None
         self.world.executions.under_way.discard(f"arn:{self.released.id}")
+
+    @precondition(lambda self: self.holder is not None)
+    @rule(kill=KILLS)
+    def the_end_of_an_execution_is_told(self, kill: int | None) -> None:
+        """Of one that died with the lock."""
+        holder = self.holder
+        assert holder is not None
+        arn = f"arn:{holder.id}"
+        if arn not in self.world.executions.under_way:
+            self._attempt(lambda: take_back_from_the_dead(arn, "ABORTED", "sandbox", self.world), kill)
 
     # What comes from outside.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from cutover.domain.colours import Colour
-from cutover.domain.errors import NotReachableError, ThrottledError
+from cutover.domain.errors import InvalidInputError, NotReachableError, ThrottledError
 from cutover.domain.records import DRILL, FREEZE, LIVE, LOCK, Candidate, colour_key, deployment_key
 from cutover.handlers import load, rollback
 from cutover.ports import VersionAnswers
@@ -200,6 +201,21 @@ def unguarded(scene: Scene) -> None:
     scene.alarms.alarms = []
 
 
+def backup(scene: Scene) -> None:
+    """Noon in UTC is nine in the evening of that Wednesday in Seoul."""
+    hours = {"start": "21:00", "end": "23:00", "day": "wednesday"}
+    _windows(scene, backup=hours)
+
+
+def soon_a_backup(scene: Scene) -> None:
+    _windows(scene, backup={"start": "21:00", "end": "23:00"})
+    scene.world.clock.turn_to(scene.world.clock.now() - timedelta(seconds=10))
+
+
+def _windows(scene: Scene, **hours: Any) -> None:
+    scene.configuration.settings["window"] = {"enforced": True, "zone": "Asia/Seoul", **hours}
+
+
 @pytest.mark.parametrize(
     ("breaks", "words"),
     [
@@ -212,6 +228,11 @@ def unguarded(scene: Scene) -> None:
         (edited, "found blue 100, green 0, wanted blue 0, green 100"),
         (standing, "in ALARM: cutover-sandbox-backend-blue"),
         (unguarded, "not there: cutover-sandbox-backend-blue-errors"),
+        (
+            backup,
+            "“No backup runs” (A3) failed: found one runs, wanted outside Wednesday 21:00–23:00 Asia/Seoul",
+        ),
+        (soon_a_backup, "found the next begins at 2026-03-04 21:00"),
     ],
 )
 def test_without_everything_well_there_is_no_drill_and_nothing_moves(
@@ -386,6 +407,53 @@ def test_a_drill_whose_execution_dies_is_mended_by_the_next(scene: Scene) -> Non
     assert scene.moves == [BLUE, GREEN, BLUE, GREEN]
     assert scene.back_and_free()
     assert scene.drilled["status"] == "FAILED"
+
+
+def ended(name: str, status: str = "TIMED_OUT", machine: str = "drill") -> dict[str, Any]:
+    """As Step Functions tells EventBridge.
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    return {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {"executionArn": f"arn:{name}", "stateMachineArn": f"arn:{machine}", "status": status},
+    }
+
+
+def test_traffic_that_a_dead_drill_has_left_comes_back_by_the_event_of_its_end(scene: Scene) -> None:
+    class Dead(BaseException):
+        pass
+
+    def die() -> None:
+        scene.executions.under_way.discard("arn:drill1")
+        raise Dead
+
+    between(scene, die)
+    with pytest.raises(Dead):
+        scene.drill()
+    assert scene.world.balancer.of["listener"] == BLUE
+    answer = rollback.handler(ended("drill1"), None)
+
+    assert answer["action"] == "rolled_back"
+    assert "the execution of drill1 ended (TIMED_OUT) while it moved the traffic" in answer["cause"]
+    assert scene.back_and_free()
+    assert scene.drilled["status"] == "FAILED"
+    assert scene.world.events.kinds[-1] == "DrillStopped"
+    assert rollback.handler(ended("drill1"), None)["action"] == "not_needed"
+    assert scene.moves == [BLUE, GREEN]
+
+
+def test_the_event_of_an_end_that_was_its_own_or_anothers_moves_nothing(scene: Scene) -> None:
+    scene.drill()
+    moves = list(scene.moves)
+    for name in ("drill1", "somebody"):
+        answer = rollback.handler(ended(name, "FAILED"), None)
+        assert (answer["action"], answer["reason"]) == (
+            "not_needed",
+            "the execution had unlocked before it ended",
+        )
+    with pytest.raises(InvalidInputError, match="executionArn: None says nothing"):
+        rollback.handler({"source": "aws.states", "detail": {}}, None)
+    assert scene.moves == moves
 
 
 def test_a_throttled_step_is_done_again(scene: Scene) -> None:

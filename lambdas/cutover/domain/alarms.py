@@ -62,7 +62,7 @@ def read_note(description: str) -> AlarmNote:
         return AlarmNote(
             environment=str(table["environment"]),
             colour=Colour(table["colour"]),
-            targets=Targets(table["listener"], table["test_listener"], table["blue"], table["green"]),
+            targets=Targets(*(_name(table, part) for part in ("listener", "test_listener", "blue", "green"))),
             meaning=str(table.get("meaning", "")),
             frontend=_frontend(str(table["listener"]), str(table["test_listener"]), table.get("frontend")),
         )
@@ -86,11 +86,18 @@ def _frontend(listener: str, test_listener: str, table: Mapping[str, Any] | None
         return f"{of.replace(':listener/', ':listener-rule/')}/{name}"
 
     return Targets(
-        listener_arn=rule(listener, str(table["rule"])),
-        test_listener_arn=rule(test_listener, str(table["test_rule"])),
-        blue=f"{account}:{table['blue']}",
-        green=f"{account}:{table['green']}",
+        listener_arn=rule(listener, _name(table, "rule")),
+        test_listener_arn=rule(test_listener, _name(table, "test_rule")),
+        blue=f"{account}:{_name(table, 'blue')}",
+        green=f"{account}:{_name(table, 'green')}",
     )
+
+
+def _name(table: Mapping[str, Any], part: str) -> str:
+    name = table[part]
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"{part}: {name!r} names nothing")
+    return name
 
 
 @dataclass(frozen=True)

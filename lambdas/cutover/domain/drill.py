@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cutover.domain.colours import Colour, Weights
@@ -17,8 +17,10 @@ from cutover.domain.gates import Gate, Persona, Subject
 from cutover.domain.health import Health
 from cutover.domain.input import Input, Mode
 from cutover.domain.records import Live
+from cutover.domain.window import read_hours
 
 SUBJECT = Subject("A5", Persona.RELIABILITY)
+WINDOW = Subject("A3", Persona.RELIABILITY)
 MOST_SECONDS = 30.0
 FIELDS = ("environment", "reason", "by")
 #: What a drill is called where a deployment has its version.
@@ -107,6 +109,21 @@ def may_drill(found: Standing) -> list[Gate]:
         ),
         _alarms(found),
     ]
+
+
+def no_backup(now: datetime, window: Mapping[str, Any], lasts: timedelta) -> list[Gate]:
+    """Nothing overlaps a backup (requirement A3), a drill of this length neither. `window` is the
+    configuration's; an environment that does not keep its hours, or has no backup, has no such gate.
+
+    Raises MisconfiguredError for hours that are none.
+    """
+    if not window.get("enforced") or not window.get("backup"):
+        return []
+    backup = read_hours(window["backup"], str(window.get("zone") or "Asia/Seoul"), "window.backup")
+    opening = backup.next_opening(now)
+    runs, soon = backup.contains(now), opening < now + lasts
+    found = "one runs" if runs else f"the next begins at {opening:%Y-%m-%d %H:%M}"
+    return [WINDOW.judge("No backup runs", not (runs or soon), found=found, wanted=f"outside {backup}")]
 
 
 def _stands(live: Live, released: str | None) -> bool:

@@ -142,9 +142,11 @@ def drill(event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     return check_drill(
         Deployment.read(event["deployment"]),
+        event["configuration"],
         journal=wired.journal,
         balancer=wired.balancer,
         alarms=wired.alarms,
+        clock=wired.clock,
     )
 
 

@@ -34,6 +34,7 @@ from cutover.steps.roll_back import (
     roll_back_by_hand,
     roll_back_deployment,
     roll_back_on_alarm,
+    take_back_from_the_dead,
     take_back_what_was_left,
 )
 
@@ -162,7 +163,17 @@ def _roll_back(event: Mapping[str, Any]) -> dict[str, Any]:
         return roll_back_deployment(_deployment(event), event.get("failure") or {}, wired)
     if source == "left":
         return take_back_what_was_left(_deployment(event), wired)
+    if source == "aws.states":
+        return _ended(event, environment, wired)
     return _asked(event, environment, wired)
+
+
+def _ended(event: Mapping[str, Any], environment: str, wired: Wiring) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    found, needs = event.get("detail"), "an execution's event has it in its detail"
+    detail = found if isinstance(found, Mapping) else {}
+    execution, status = (_text(detail, name, needs) for name in ("executionArn", "status"))
+    return take_back_from_the_dead(execution, status, environment, wired)
 
 
 def _asked(event: Mapping[str, Any], environment: str, wired: Wiring) -> dict[str, Any]:
@@ -197,12 +208,14 @@ def _deployment(event: Mapping[str, Any]) -> Deployment:
         ) from error
 
 
-def _text(event: Mapping[str, Any], field: str) -> str:
+def _text(
+    event: Mapping[str, Any],
+    field: str,
+    needs: str = "what a person asks for needs environment, reason and by",
+) -> str:
     value = event.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(
-            f"{field}: {value!r} says nothing; what a person asks for needs environment, reason and by"
-        )
+        raise InvalidInputError(f"{field}: {value!r} says nothing; {needs}")
     return value.strip()
 
 

@@ -7,11 +7,12 @@ rollback, a freeze or the next deployment sends the traffic back to the release 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.drill import Standing, judge_drill, may_drill, read_drilled
+from cutover.domain.drill import Standing, judge_drill, may_drill, no_backup, read_drilled
 from cutover.domain.embedded import embedded
 from cutover.domain.environment import Services
 from cutover.domain.errors import (
@@ -32,14 +33,25 @@ from cutover.steps.traffic import elsewhere, move_traffic, takers
 
 
 def check_drill(
-    deployment: Deployment, *, journal: Journal, balancer: LoadBalancer, alarms: Alarms
+    deployment: Deployment,
+    configuration: Mapping[str, Any],
+    *,
+    journal: Journal,
+    balancer: LoadBalancer,
+    alarms: Alarms,
+    clock: Clock,
 ) -> dict[str, Any]:
     """{gates, live, previous}: the two versions and colours that the drill goes between.
 
     Raises GateFailedError, naming every closed gate, when it may not be done: nothing was touched.
     """
     live = read_live(journal)
-    gates = [gate.as_json() for gate in may_drill(_standing(deployment, live, journal, balancer, alarms))]
+    lasts = timedelta(seconds=float(configuration["drill"]["seconds"]))
+    found = [
+        *no_backup(clock.now(), configuration.get("window") or {}, lasts),
+        *may_drill(_standing(deployment, live, journal, balancer, alarms)),
+    ]
+    gates = [gate.as_json() for gate in found]
     shut = closed(gates)
     if live is None or shut:
         raise GateFailedError(f"no drill now: {'; '.join(sentence(gate) for gate in shut)}")

@@ -20,7 +20,7 @@ from cutover.domain.errors import (
     WrongEnvironmentError,
 )
 from cutover.domain.failure import read_failure
-from cutover.domain.records import Deployment, Live, Status, deployment_key, services_of
+from cutover.domain.records import LOCK, Deployment, Live, Status, deployment_key, read_lock, services_of
 from cutover.domain.rollback import Action, Decision, Situation, Trigger, decide
 from cutover.domain.rollback_clock import Clock, embedded_metrics
 from cutover.domain.services import Service
@@ -64,33 +64,68 @@ def roll_back_by_hand(reason: str, by: str, named: str, environment: str, world:
         raise NothingToRollBackError(f"nothing has been released on {environment} yet")
     cause = f"rolled back by {by}: {reason}"
     if live.candidate is not None and not live.candidate.drill:
-        return _by_person(live.candidate.colour, live, cause, by, environment=environment, world=world)
+        return _asked(live.candidate.colour, live, cause, by, environment=environment, world=world)
     # In the middle of a drill it is the live release that they want to leave.
     _something_to_go_back_to(live, environment)
-    return _by_person(live.colour, live, cause, by, environment=environment, world=world)
+    return _asked(live.colour, live, cause, by, environment=environment, world=world)
 
 
-def take_candidate_back(live: Live, cause: str, by: str, environment: str, world: World) -> dict[str, Any]:
+def take_candidate_back(
+    live: Live,
+    cause: str,
+    by: str,
+    environment: str,
+    world: World,
+    *,
+    trigger: Trigger = Trigger.PERSON,
+) -> dict[str, Any]:
     """All of the traffic to the live release: the one that is being tried loses its share, a drill ends."""
     if live.candidate is None:
         raise NothingToRollBackError(f"all traffic is with version {live.version} already")
-    return _by_person(live.candidate.colour, live, cause, by, environment=environment, world=world)
+    return _asked(
+        live.candidate.colour, live, cause, by, trigger=trigger, environment=environment, world=world
+    )
 
 
-def _by_person(
-    failing: Colour, live: Live, cause: str, by: str, *, environment: str, world: World
+def take_back_from_the_dead(
+    execution_arn: str, status: str, environment: str, world: World
+) -> dict[str, Any]:
+    """An execution has ended with this status. {action: rolled_back | not_needed | …, reason, …}.
+
+    One that still holds the lock ended by no state of its own: the traffic that it was moving goes back to
+    the release that is live. Where it was moving none, the lock waits for the next deployment, which takes
+    over.
+    """
+    lock, live = read_lock(world.journal.read(LOCK)), read_live(world.journal)
+    if lock is None or lock.holder is None or lock.execution_arn != execution_arn:
+        return {"action": "not_needed", "reason": "the execution had unlocked before it ended"}
+    if live is None or live.candidate is None or live.candidate.deployment != lock.holder:
+        return {"action": "not_needed", "reason": "the execution ended while no traffic was being moved"}
+    cause = f"the execution of {lock.holder} ended ({status}) while it moved the traffic"
+    return take_candidate_back(live, cause, lock.holder, environment, world, trigger=Trigger.DEPLOYMENT)
+
+
+def _asked(
+    failing: Colour,
+    live: Live,
+    cause: str,
+    by: str,
+    *,
+    environment: str,
+    world: World,
+    trigger: Trigger = Trigger.PERSON,
 ) -> dict[str, Any]:
     asked = world.clock.now()
     reading = read(live.services, failing.other, world)
     about = Aftermath(
-        trigger=Trigger.PERSON,
+        trigger=trigger,
         name=by,
         cause=cause,
         asked_at=asked,
         failing=failing,
         environment=environment,
     )
-    situation = replace(_situation(Trigger.PERSON, failing, reading, world), live=live, journal_readable=True)
+    situation = replace(_situation(trigger, failing, reading, world), live=live, journal_readable=True)
     return _act(situation, live.services, about, reading.problems, world)
 
 
