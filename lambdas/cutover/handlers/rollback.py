@@ -183,6 +183,10 @@ def _asked(event: Mapping[str, Any], environment: str, wired: Wiring) -> dict[st
         return roll_back_by_hand(
             _text(event, "reason"), _text(event, "by"), _text(event, "environment"), environment, wired
         )
+    if source == "way back":
+        from cutover.steps.way_back import try_way_back  # noqa: PLC0415  no rollback waits for it
+
+        return try_way_back(_deployment(event), wired)
     if source == "redeploy":
         from cutover.handlers.redeploy import redeploy  # noqa: PLC0415  no instant rollback waits for it
 
