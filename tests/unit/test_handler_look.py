@@ -72,6 +72,23 @@ def test_a_look_fails_by_what_it_may_not_put_right(house: House, breaks: Any, wo
     assert house.world.journal.items[LOCK]["holder"] is None
 
 
+def test_a_night_with_a_backup_looks_and_does_not_drill(house: House) -> None:
+    """Noon in UTC is nine in the evening in Seoul."""
+    settings = house.configuration.settings
+    settings["drill"] = {**settings["drill"], "nightly": True}
+    backup = {"start": "20:00", "end": "23:00"}
+    settings["window"] = {
+        "enforced": True,
+        "zone": "Asia/Seoul",
+        "start": "02:00",
+        "end": "04:00",
+        "backup": backup,
+    }
+    status, _ = house.walk.run({**LOOK, "mode": "nightly"})
+
+    assert (status, house.started) == ("SUCCEEDED", [])
+
+
 @pytest.mark.parametrize(
     ("mode", "nightly", "drills"), [("nightly", True, 1), ("nightly", False, 0), ("verify", True, 0)]
 )

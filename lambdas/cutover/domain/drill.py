@@ -111,6 +111,10 @@ def may_drill(found: Standing) -> list[Gate]:
     ]
 
 
+def drill_lasts(configuration: Mapping[str, Any]) -> timedelta:
+    return timedelta(seconds=float(configuration["drill"]["seconds"]))
+
+
 def no_backup(now: datetime, window: Mapping[str, Any], lasts: timedelta) -> list[Gate]:
     """Nothing overlaps a backup (requirement A3), a drill of this length neither. `window` is the
     configuration's; an environment that does not keep its hours, or has no backup, has no such gate.

@@ -14,8 +14,9 @@ from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import EventBus, ParameterConfiguration, StateMachineExecutions
 from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.journal import DynamoJournal
-from cutover.domain.drill import read_drill
+from cutover.domain.drill import drill_lasts, no_backup, read_drill
 from cutover.domain.embedded import LOCK_HELD, embedded
+from cutover.domain.gates import closed
 from cutover.domain.measures import Limits
 from cutover.domain.records import Deployment, Status
 from cutover.handlers.dispatch import dispatch
@@ -154,6 +155,13 @@ def end_well(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def end_look(event: Mapping[str, Any]) -> dict[str, Any]:
+    """`may_drill`: no backup keeps the night from its drill."""
+    answer, configuration = end_well(event), event["configuration"]
+    gates = no_backup(wiring().clock.now(), configuration.get("window") or {}, drill_lasts(configuration))
+    return {**answer, "may_drill": not closed([gate.as_json() for gate in gates])}
+
+
 def end_badly(event: Mapping[str, Any]) -> dict[str, Any]:
     wired, deployment = wiring(), Deployment.read(event["deployment"])
     return fail(
@@ -197,6 +205,7 @@ ACTIONS = {
     "conclude": conclude,
     "decide": go_or_no_go,
     "finish": end_well,
+    "finish look": end_look,
     "fail": end_badly,
     "begin contraction": start_contraction,
     "end contraction": conclude_contraction,

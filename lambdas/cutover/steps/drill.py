@@ -7,12 +7,11 @@ rollback, a freeze or the next deployment sends the traffic back to the release 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour, Weights
-from cutover.domain.drill import Standing, judge_drill, may_drill, no_backup, read_drilled
+from cutover.domain.drill import Standing, drill_lasts, judge_drill, may_drill, no_backup, read_drilled
 from cutover.domain.embedded import embedded
 from cutover.domain.environment import Services
 from cutover.domain.errors import (
@@ -46,9 +45,8 @@ def check_drill(
     Raises GateFailedError, naming every closed gate, when it may not be done: nothing was touched.
     """
     live = read_live(journal)
-    lasts = timedelta(seconds=float(configuration["drill"]["seconds"]))
     found = [
-        *no_backup(clock.now(), configuration.get("window") or {}, lasts),
+        *no_backup(clock.now(), configuration.get("window") or {}, drill_lasts(configuration)),
         *may_drill(_standing(deployment, live, journal, balancer, alarms)),
     ]
     gates = [gate.as_json() for gate in found]
