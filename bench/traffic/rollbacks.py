@@ -57,8 +57,11 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
     seen = after["versions"].get(version)
     if seen is None or site.idle != left:
         raise BenchError(f"{version} was not seen to take the traffic and to lose it again: {after['split']}")
-    others = [failure for failure in after["failures"] if failure[0] > modified and failure[1] != version]
-    unanswered = sum(after["unanswered"].values()) - sum(before["unanswered"].values())
+    if after["failures_dropped"]:
+        raise BenchError(
+            "the users' report could not keep every failure, so that nobody can say which are late"
+        )
+    late = [failure for failure in after["failures"] if failure[0] > modified and failure[1] != version]
     return {
         **about,
         "rolled_back": True,
@@ -69,7 +72,8 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
         "swap_to_alarm_s": round(asked - _epoch(record["swap"]["modified_at"]), 1),
         "alarm_to_modified_ms": _ms(modified - asked),
         "alarm_to_last_bad_ms": _ms(seen["last_sent_at"] - asked),
-        "failed_after": len(others) + unanswered,
+        "failed_after": len(late),
+        "late": [[_ms(at - modified), *what] for at, *what in late[:20]],
         "problems": told.get("problems", []),
     }
 

@@ -25,6 +25,7 @@ from cutover.domain.histogram import Histogram
 
 _REPORT_SECONDS = 0.25
 _KEPT_FAILURES = 50_000  # bounded memory; a report that reaches it says so
+NOBODY = "nobody"  # has answered
 _VERSION = re.compile(rb"\r\nx-release-version:\s*([^\r\n]*)")
 _LONGEST_SECONDS = 1800.0  # nobody may forget this process
 
@@ -59,10 +60,17 @@ class Report:
         self.recent.append((at, latency, version))
         if failure:
             seen.failed += 1
-            if len(self.failures) < _KEPT_FAILURES:
-                self.failures.append((at, version, failure))
-            else:
-                self.failures_dropped += 1
+            self._keep(at, version, failure)
+
+    def lose(self, sent: float) -> None:
+        """Keep one that had no answer; the generator counts them."""
+        self._keep(sent, NOBODY, "no answer")
+
+    def _keep(self, at: float, version: str, failure: str) -> None:
+        if len(self.failures) < _KEPT_FAILURES:
+            self.failures.append((at, version, failure))
+        else:
+            self.failures_dropped += 1
 
     def document(self, now: float, result: LoadResult) -> dict[str, Any]:
         """The report as JSON; `recent` covers the last second, `latency_ms` all of it."""
@@ -101,7 +109,11 @@ async def _run(target: Target, schedule: Schedule, path: Path) -> None:
             answer.sent + offset, answer.done + offset, answer.done - answer.scheduled, version, failure
         )
 
-    generator = LoadGenerator(target, schedule, see)
+    def lose(answer: Answer) -> None:
+        """What had no answer failed when it was sent: it was lost by whoever it went to then."""
+        report.lose((answer.sent or answer.scheduled) + offset)
+
+    generator = LoadGenerator(target, schedule, see, lose)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, generator.stop)
