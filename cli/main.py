@@ -21,6 +21,7 @@ from cli.commands.freeze import freeze, unfreeze
 from cli.commands.history import history
 from cli.commands.init import init
 from cli.commands.plan import plan
+from cli.commands.report import report, trend
 from cli.commands.rollback import rollback
 from cli.commands.status import status
 from cli.commands.watch import watch
@@ -47,7 +48,7 @@ def cutover() -> None:
 for _command in (
     *(init, doctor),
     *(plan, deploy, approve, reject, status, watch, drift, drill, rollback, history, dora, freeze, unfreeze),
-    *(checklist, evidence),
+    *(checklist, evidence, report, trend),
     completion,
 ):
     cutover.add_command(_command)

@@ -38,6 +38,8 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
             [names.function_arn(f) for f in ("rollback", "drift", "approval", "evidence")],
         ),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
+        # Reports are made with the caller's own rights.
+        Statement(["cloudwatch:GetMetricData"]),
         Statement(_LOOK),
     ]
     return managed_policy(

@@ -1,0 +1,29 @@
+"""What a report needs of the world besides the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from cutover.domain.figures import Figure
+from cutover.domain.observed import Points
+
+
+class MetricHistory(Protocol):
+    """What CloudWatch has kept."""
+
+    def read(
+        self, figures: Mapping[str, Figure], since: datetime, until: datetime, period: timedelta
+    ) -> Mapping[str, Points]:
+        """By the figures' names, oldest first, in our units; empty for what there is no data of."""
+
+
+class Plots(Protocol):
+    """Draws."""
+
+    def draw(
+        self, points: Sequence[Sequence[Any]], unit: str, zone: str, limit: float | None
+    ) -> bytes | None:
+        """A PNG of [moment (ISO 8601), value or None]; what is None is a gap in the line. `limit` is drawn
+        across. None where there is no value at all."""
