@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.metric_history import CloudWatchHistory
 from cutover.adapters.plots import Drawings
 from cutover.domain.errors import CutoverError
-from cutover.domain.observed import LINES
-from cutover.domain.report_page import as_html, as_text, page_of
-from cutover.domain.report_words import LOCALES, Locale, Speech
+from cutover.domain.report_page import as_text, page_of
+from cutover.domain.report_words import Locale, Speech
+from cutover.steps.render_report import files_of
 from cutover.steps.report import Wish, make_report
 
 
@@ -66,26 +65,11 @@ def show(document: Mapping[str, Any], locale: Locale, folder: Path | None, as_js
 
 
 def keep(document: Mapping[str, Any], folder: Path) -> None:
-    """report.json, report.en.html, report.ko.html, and a picture for each line that they show.
-
-    Raises UserError when the folder can't be written to."""
-    drawings = Drawings()
+    """report.json, report.en.html, report.ko.html, and their pictures. Raises UserError when the folder can't
+    be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(document, indent=2, ensure_ascii=False)
-        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-        for locale in LOCALES:
-            speech = Speech(locale, document["zone"])
-            page = page_of(document, speech)
-            drawn = {}
-            for name in page.pictures:
-                limit = document["limits"].get(name)
-                unit = LINES[name].value
-                png = drawings.draw(document["series"][name], unit, document["zone"], limit)
-                if png is not None:
-                    (folder / f"{name}.png").write_bytes(png)
-                    drawn[name] = f"{name}.png"
-            body = as_html(page, locale, drawn.get, speech.say)
-            (folder / f"report.{locale}.html").write_text(body, encoding="utf-8")
+        for name, file in files_of(document, Drawings()).items():
+            (folder / name).write_bytes(file.body)
     except OSError as error:
         raise UserError(f"--output {folder}: can't be written ({error.strerror})") from None

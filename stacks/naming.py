@@ -32,6 +32,8 @@ CONTROL_FUNCTIONS = (
     "approval",
     "evidence",
 )
+#: The control plane's too, but no state machine calls them: no deployment waits for what is for people.
+PEOPLE_FUNCTIONS = ("report",)
 ENVIRONMENT_FUNCTIONS = ("database", "probe", "load")
 # In the environment too, but Secrets Manager's to call, not the control plane's.
 ROTATION = "rotation"
@@ -152,6 +154,15 @@ class Names:
     @property
     def contractions_arn(self) -> str:
         return self.arn("scheduler", f"schedule/{self.contractions}/*")
+
+    @property
+    def reports(self) -> str:
+        """The group of the one-time schedules of reports, and the role that they call the function with."""
+        return self.named("reports")
+
+    @property
+    def reports_arn(self) -> str:
+        return self.arn("scheduler", f"schedule/{self.reports}/*")
 
     @property
     def release_document(self) -> str:

@@ -297,7 +297,7 @@ class Documents(Protocol):
     def console(self, key: str) -> str:
         """Its address in the AWS console."""
 
-    def keep(self, key: str, body: bytes) -> None: ...
+    def keep(self, key: str, body: bytes, media_type: str = "application/json") -> None: ...
 
 
 class EvidenceStore(Protocol):

@@ -19,6 +19,13 @@ class MetricHistory(Protocol):
         """By the figures' names, oldest first, in our units; empty for what there is no data of."""
 
 
+class Schedules(Protocol):
+    """One-time schedules of reports to come."""
+
+    def once(self, name: str, at: datetime, asked: Mapping[str, Any]) -> None:
+        """Ask for a report at that moment. Does nothing where there is a schedule of this name already."""
+
+
 class Plots(Protocol):
     """Draws."""
 

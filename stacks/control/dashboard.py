@@ -6,11 +6,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, Names
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, PEOPLE_FUNCTIONS, Names
 
 PERIOD_SECONDS = 300
 #: The queues for what could not be delivered (stacks/control/events.py).
-DEAD_LETTERS = ("alarm-dead-letters", "ended-dead-letters", "launch-dead-letters", "evidence-dead-letters")
+DEAD_LETTERS = tuple(f"{rule}-dead-letters" for rule in ("alarm", "ended", "launch", "evidence", "reports"))
 #: A deployment's phases may take 375 minutes in all (requirement C): a lock that is older is stuck.
 LONGEST_SECONDS = 375 * 60
 Metric = list[Any]
@@ -29,7 +29,7 @@ def control_dashboard(scope: Construct, names: Names) -> cloudwatch.CfnDashboard
 
 def widgets(names: Names) -> list[dict[str, Any]]:
     """Executions, rollbacks, functions, what was not delivered, and the lock."""
-    functions = [*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS]
+    functions = [*CONTROL_FUNCTIONS, *PEOPLE_FUNCTIONS, *ENVIRONMENT_FUNCTIONS]
 
     def machine(metric: str, stat: str) -> Metric:
         return ["AWS/States", metric, "StateMachineArn", names.state_machine_arn, {"stat": stat}]

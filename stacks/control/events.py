@@ -31,7 +31,7 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     Delivery is retried, and so is the function; what fails for good is kept in a queue for people to read.
     """
     here = Construct(scope, "Alarm")
-    queue = _dead_letters(here, names, "alarm")
+    queue = dead_letters_queue(here, names, "alarm")
     rule_arn = names.arn("events", f"rule/{names.named('alarm')}")
     rule = events.CfnRule(
         here,
@@ -88,7 +88,7 @@ def ended_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
     here = Construct(scope, "Ended")
-    queue = _dead_letters(here, names, "ended")
+    queue = dead_letters_queue(here, names, "ended")
     rule = events.CfnRule(
         here,
         "Rule",
@@ -144,7 +144,7 @@ def evidence_rule(
 ) -> events.CfnRule:
     """What the bus hears → evidence function. Nothing waits for it; what fails for good lies in a queue."""
     here = Construct(scope, "Evidence")
-    queue = _dead_letters(here, names, "evidence", names.bus)
+    queue = dead_letters_queue(here, names, "evidence", names.bus)
     rule = events.CfnRule(
         here,
         "Rule",
@@ -182,7 +182,7 @@ def evidence_rule(
     return rule
 
 
-def _dead_letters(scope: Construct, names: Names, rule: str, bus: str = "") -> sqs.CfnQueue:
+def dead_letters_queue(scope: Construct, names: Names, rule: str, bus: str = "") -> sqs.CfnQueue:
     """The queue for what the rule cutover-ENV-RULE could not deliver; of the default bus, or of `bus`."""
     queue = sqs.CfnQueue(
         scope,
@@ -241,7 +241,7 @@ def launch_rule(scope: Construct, names: Names, machine_arn: str) -> events.CfnR
         purpose="Starts the release of a new instance",
         statements=[Statement(["states:StartExecution"], [machine_arn])],
     )
-    queue = _dead_letters(here, names, "launch")
+    queue = dead_letters_queue(here, names, "launch")
     return events.CfnRule(
         here,
         "Rule",

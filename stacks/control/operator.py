@@ -31,7 +31,10 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         ),
         Statement(["dynamodb:GetItem", "dynamodb:Query"], [names.arn("dynamodb", f"table/{names.journal}")]),
         Statement(["s3:GetObject", "s3:PutObject"], [f"{sources}/sources/*"]),
-        Statement(["s3:GetObject"], [f"{sources}/{folder}/*" for folder in ("plans", "boards", "evidence")]),
+        Statement(
+            ["s3:GetObject"],
+            [f"{sources}/{folder}/*" for folder in ("plans", "boards", "evidence", "reports")],
+        ),
         Statement(["s3:ListBucket"], [sources]),
         Statement(
             ["lambda:InvokeFunction"],

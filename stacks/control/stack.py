@@ -19,6 +19,7 @@ from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
 from stacks.control.operator import operator_policy
 from stacks.control.provisioning import service_role
+from stacks.control.reports import reports
 from stacks.control.templates import EnvironmentTemplate, publish
 from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 
@@ -117,6 +118,7 @@ class ControlStack(cdk.Stack):
             purpose="Brings a former release back",
         )
         nightly(self, names, configuration.window, configuration.nightly, machine.ref)
+        reports(self, names, configuration, code, told)
         operator_policy(self, names)
         control_dashboard(self, names)
 

@@ -55,3 +55,13 @@ def statistic(values: list[float], name: str) -> float:
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+class FakeSchedules:
+    """By name: when, and what is asked for."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
+
+    def once(self, name: str, at: datetime, asked: Mapping[str, Any]) -> None:
+        self.there.setdefault(name, (at, asked))

@@ -422,7 +422,7 @@ class FakeDocuments:
     def console(self, key: str) -> str:
         return f"https://console/{key}"
 
-    def keep(self, key: str, body: bytes) -> None:
+    def keep(self, key: str, body: bytes, media_type: str = "application/json") -> None:
         self.objects[key] = body
 
     def add(self, key: str, body: bytes) -> bool:

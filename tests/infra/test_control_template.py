@@ -54,6 +54,13 @@ VARIABLES = {
     },
     "approval": set(),
     "evidence": {"ARTIFACTS_BUCKET"},
+    "report": {
+        "ARTIFACTS_BUCKET",
+        "CONFIGURATION_PARAMETER",
+        "SCHEDULE_GROUP",
+        "SCHEDULE_ROLE_ARN",
+        "FUNCTION_ARN",
+    },
 }
 IN_ENVIRONMENT = {
     "database": {
@@ -267,7 +274,7 @@ def test_every_alarm_of_the_environment_is_one_that_the_rule_catches(each):
 
 
 def test_the_nightly_run_is_at_two_in_seoul_and_looks_at_the_environment(staging):
-    schedule = staging.control.one("AWS::Scheduler::Schedule")
+    schedule = staging.control.named("AWS::Scheduler::Schedule", "Name", staging.names.named("nightly"))
     assert schedule["ScheduleExpression"] == "cron(0 2 * * ? *)"
     assert schedule["ScheduleExpressionTimezone"] == "Asia/Seoul"
     assert schedule["State"] == "ENABLED"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from stacks.constructs.policy import WITHOUT_RESOURCE
-from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, ROTATION
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, PEOPLE_FUNCTIONS, ROTATION
 
 #: Resources with a wildcard, and why nothing narrower can be written.
 OPEN = {
@@ -14,14 +14,14 @@ OPEN = {
     r"arn:aws:logs:.*:log-group:/(aws|cutover)/.*:\*": "a log group's streams have names of their service",
     r"arn:aws:logs:.*:log-group:/(aws/lambda/cutover-\w+-|cutover/\w+/)\*": "the environment's log groups",
     r"arn:aws:states:.*:execution:cutover-\w+-(deploy|rollback|drill|contract):\*": "executions have names of their own",
-    r"arn:aws:scheduler:.*:schedule/cutover-\w+-contractions/\*": "schedules are named by their deployment",
+    r"arn:aws:scheduler:.*:schedule/cutover-\w+-(contractions|reports)/\*": "schedules are named by their deployment",
     r"arn:aws:cloudformation:.*:stack/cutover-\w+-(network|data|service|monitoring)/\*": "a stack's ARN ends in a random id",
     r"arn:aws:elasticloadbalancing:.*:(loadbalancer|listener|listener-rule)/app/cutover-\w+/\*": "as does a balancer's",
     r"arn:aws:elasticloadbalancing:.*:targetgroup/cutover-\w+-(ui-)?(blue|green)/\*": "as does a target group's",
     r"arn:aws:s3:::cdk-hnb659fds-assets-\d+-[\w-]+/\*": "assets are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
-    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/(boards|evidence)/\*": "both are named by their deployment",
+    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/(boards|evidence|reports)/\*": "they are named by their deployment or time",
     r"arn:aws:s3:::cutover-\w+-files-\d+/\*": "the users' files",
     r"arn:aws:ec2:.*:security-group/\*": "groups have random ids; a condition on their tag narrows it",
     r"arn:aws:ec2:.*:instance/\*": "instances have random ids; a condition on their tag narrows it",
@@ -201,6 +201,19 @@ RIGHTS = {
         "cloudwatch:DescribeAlarms",
         "sqs:SendMessage",
     },
+    "report": {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "cloudwatch:GetMetricData",
+        "ssm:GetParameter",
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:ListBucket",
+        "events:PutEvents",
+        "scheduler:CreateSchedule",
+        "iam:PassRole",
+        "sqs:SendMessage",
+    },
     "database": {"s3:GetObject", "secretsmanager:GetSecretValue"},
     "rotation": {
         "dynamodb:GetItem",
@@ -263,7 +276,7 @@ def test_each_function_has_a_role_of_its_own(each):
             assert role["RoleName"] == function["FunctionName"]
             used.append(role["RoleName"])
     assert sorted(used) == sorted(
-        each.names.named(f) for f in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS, ROTATION)
+        each.names.named(f) for f in (*CONTROL_FUNCTIONS, *PEOPLE_FUNCTIONS, *ENVIRONMENT_FUNCTIONS, ROTATION)
     )
 
 
@@ -347,7 +360,7 @@ def test_no_function_may_create_infrastructure(each):
         r"(ec2|rds|elasticache|autoscaling|iam|lambda|elasticloadbalancing):(Create|Put|Delete|Run)"
     )
     allowed = IN_VPC
-    for function in (*CONTROL_FUNCTIONS, *ENVIRONMENT_FUNCTIONS, ROTATION):
+    for function in (*CONTROL_FUNCTIONS, *PEOPLE_FUNCTIONS, *ENVIRONMENT_FUNCTIONS, ROTATION):
         found = {a for a in actions(role_named(each, function)) if making.match(a)} - allowed
         assert not found
 

@@ -30,9 +30,9 @@ class BucketDocuments:
             f"?region={region}&prefix={quote(key)}"
         )
 
-    def keep(self, key: str, body: bytes) -> None:
+    def keep(self, key: str, body: bytes, media_type: str = "application/json") -> None:
         with aws_errors():
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=media_type)
 
     def add(self, key: str, body: bytes) -> bool:
         with aws_errors():

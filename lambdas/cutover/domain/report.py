@@ -6,7 +6,7 @@ The document holds facts in numbers and codes; `cutover.domain.report_page` puts
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import fmean, median
@@ -132,7 +132,7 @@ def blocks_of(observed: Observed, name: str, length: timedelta) -> list[Block]:
         above = observed.counts[ERRORS].blocks(length, sum)
         below = {block.index: block.value for block in observed.requests.blocks(length, sum)}
         return [
-            block._replace(value=block.value / below[block.index])
+            replace(block, value=block.value / below[block.index])
             for block in above
             if below.get(block.index)
         ]

@@ -18,7 +18,8 @@ class Span(NamedTuple):
     until: datetime
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """Several periods as one value; `index` counts blocks from the first moment on."""
 
     index: int
