@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
-    """What the `cutover` command exits with. Documented in the README; scripts rely on it."""
+    """What the `cutover` command exits with; scripts rely on it. docs/exit-codes.md is drawn from here."""
 
-    OK = 0
-    FAILED = 1  # the deployment or rollback was started and did not succeed
-    BAD_INPUT = 2  # nothing was started: an option, a file or the configuration is wrong
-    REFUSED = 3  # nothing was started: a lock, a window or a gate refused it
-    UNREACHABLE = 4  # no credentials, no permission, or AWS could not be reached
+    meaning: str
+
+    OK = 0, "it was done, or what was looked at is sound"
+    FAILED = 1, "it was started and did not succeed, or what was looked at is not sound"
+    BAD_INPUT = 2, "nothing was started: an option, a file or the configuration is wrong"
+    REFUSED = 3, "nothing was started: a lock, a window, a freeze, an approval or a gate refused it"
+    UNREACHABLE = 4, "AWS could not be used: no credentials, no permission, not reached, or not installed"
+    INTERRUPTED = 130, "stopped by Ctrl-C; what was started goes on by itself"
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
 
 
 class UserError(Exception):

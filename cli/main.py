@@ -26,9 +26,12 @@ from cli.commands.rollback import rollback
 from cli.commands.status import status
 from cli.commands.watch import watch
 from cli.errors import ExitCode, UserError
+from cli.exit_codes import in_help
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=in_help()
+)
 @click.version_option(package_name="cutover", message="cutover %(version)s")
 def cutover() -> None:
     """Deploys a backend to AWS by itself, and takes it back by itself.
@@ -39,9 +42,6 @@ def cutover() -> None:
                        cutover deploy sandbox --version v1 does it, and follows it live
                        cutover status sandbox              what is live, since when, and how it feels
                        cutover rollback sandbox --reason … the previous version, back in seconds
-
-    Exit codes: 0 success, 1 the deployment failed, 2 bad input, 3 refused (locked, outside the window),
-    4 AWS could not be used (credentials, permission, network).
     """
 
 
@@ -75,7 +75,7 @@ def main() -> None:
         sys.exit(ExitCode.BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         errors.print("interrupted: what was started goes on by itself; `cutover status ENV` shows it")
-        sys.exit(130)  # 128 + SIGINT, as shells count
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from cli.errors import ExitCode
 from sandbox import identities, processes, supervisor
 from sandbox.settings import DIRECTORY_VARIABLE, FILE_NAME, SandboxSettings, SettingsError, default_root
 
@@ -74,7 +75,7 @@ def up(port: int | None, minute_seconds: float | None, network: str | None) -> N
         _end_all(settings)
         if isinstance(error, _Interrupted):
             # Not click's own exit: a command inside another group would lose its code.
-            sys.exit(130)  # 128 + SIGINT, as shells count
+            sys.exit(ExitCode.INTERRUPTED)
         raise
     click.echo(f"the sandbox is up: AWS_ENDPOINT_URL={settings.endpoint_url} (folder {settings.root})")
 
@@ -127,7 +128,7 @@ def status(as_json: bool) -> None:
                 table.add_row(process["name"], str(process["pid"]), str(process["megabytes"]))
             Console().print(table)
     if not answers:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 @sandbox.command(name="env")

@@ -15,7 +15,7 @@ from cli.output import json_option, out, print_json
 from cli.session import Environment, aws_errors_explained
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_REFUSALS = {"NotWaitingError": ExitCode.REFUSED, "InvalidInputError": ExitCode.BAD_INPUT}
+REFUSALS = {"NotWaitingError": ExitCode.REFUSED, "InvalidInputError": ExitCode.BAD_INPUT}
 
 
 def _arguments(command: _F) -> _F:
@@ -38,7 +38,7 @@ def _answer(action: str, name: str, deployment: str, reason: str, config_dir: Pa
             "by": environment.caller(),
             "reason": reason,
         }
-        return invoke(environment, environment.approval_function, event, _REFUSALS)
+        return invoke(environment, environment.approval_function, event, REFUSALS)
 
 
 def _show(document: dict[str, Any], as_json: bool) -> None:

@@ -17,7 +17,7 @@ from cli.session import Environment, aws_errors_explained
 from cutover.domain.checklist import Left, answer
 
 _COLOURS = {"Yes": "green", "No": "red", "Open": "yellow", "For people": "cyan"}
-_REFUSALS = {"InvalidInputError": ExitCode.BAD_INPUT, "ConflictError": ExitCode.REFUSED}
+REFUSALS = {"InvalidInputError": ExitCode.BAD_INPUT, "ConflictError": ExitCode.REFUSED}
 
 
 def lines_of(environment: Environment, deployment: str) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def checklist(
                 "by": f"{by} ({environment.caller()})",
                 "note": note,
             }
-            invoke(environment, environment.evidence_function, event, _REFUSALS)
+            invoke(environment, environment.evidence_function, event, REFUSALS)
         lines = lines_of(environment, deployment)
     if as_json:
         print_json({"deployment": deployment, "lines": lines})

@@ -21,7 +21,7 @@ from cli.output import json_option, out, print_json, seconds
 from cli.session import Environment, aws_errors_explained
 
 # Errors of the state machine that mean: nothing was started.
-_REFUSALS = {
+REFUSALS = {
     "ApprovalExpiredError",
     "ApprovalRejectedError",
     "DestructiveChangeError",
@@ -30,7 +30,7 @@ _REFUSALS = {
     "OutsideWindowError",
     "PlanChangedError",
 }
-_BAD_INPUT = {
+BAD_INPUT = {
     "InvalidInputError",
     "UnfitConfigurationError",
     "WrongEnvironmentError",
@@ -45,9 +45,9 @@ def exit_code(ended: Ended) -> ExitCode:
     """0 only on success; refusals and bad input can be told from a failed deployment."""
     if ended.status == "SUCCEEDED":
         return ExitCode.OK
-    if ended.error in _REFUSALS:
+    if ended.error in REFUSALS:
         return ExitCode.REFUSED
-    return ExitCode.BAD_INPUT if ended.error in _BAD_INPUT else ExitCode.FAILED
+    return ExitCode.BAD_INPUT if ended.error in BAD_INPUT else ExitCode.FAILED
 
 
 def kept_plan(environment: Environment, digest: str) -> dict[str, Any]:

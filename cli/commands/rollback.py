@@ -68,6 +68,8 @@ def _redeploy(environment: Environment, reason: str, to: str) -> dict[str, Any]:
     ended = wait_for_end(environment, answer["executionArn"], LONGEST_SECONDS)
     if ended.status != "SUCCEEDED":
         code = ExitCode.REFUSED if ended.error in REFUSALS else ExitCode.FAILED
+        if ended.error == "InvalidInputError":
+            code = ExitCode.BAD_INPUT
         raise UserError(f"not rolled back: {ended.cause or ended.error or ended.status}", code)
     document: dict[str, Any] = ended.output
     return document
