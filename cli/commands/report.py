@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -82,6 +84,14 @@ def wish_of(
         raise UserError(f"--{error}") from None
 
 
+_error_log = click.option(
+    "--error-log",
+    "error_log",
+    type=click.File(encoding="utf-8", errors="replace"),
+    help="The backends' log as JSON lines (- is stdin); its errors are grouped.",
+)
+
+
 @click.command()
 @click.argument(
     "kind", type=click.Choice([kind.value for kind in (Kind.CHECKPOINT, Kind.DAILY, Kind.WEEKLY)])
@@ -90,6 +100,7 @@ def wish_of(
 @_locale
 @_output
 @_until
+@_error_log
 @json_option
 def report(
     *,
@@ -98,6 +109,7 @@ def report(
     locale: Locale,
     folder: Path | None,
     until: str | None,
+    error_log: Iterable[str] | None,
     config_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -111,7 +123,8 @@ def report(
     What there is no data for is said, and never taken for zero.
     """
     environment = Environment.named(environment_name, config_dir)
-    show(make(environment, wish_of(Kind(kind), until)), locale, folder, as_json)
+    wish = replace(wish_of(Kind(kind), until), error_log=error_log)
+    show(make(environment, wish), locale, folder, as_json)
 
 
 @click.command()

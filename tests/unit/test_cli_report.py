@@ -33,7 +33,9 @@ def asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[Wish]:
 
     def make(_environment: Environment, wish: Wish) -> dict[str, Any]:
         wishes.append(wish)
-        return scene.report(wish.kind, until=wish.until, length=wish.length, lines=wish.lines)
+        return scene.report(
+            wish.kind, until=wish.until, length=wish.length, lines=wish.lines, error_log=wish.error_log
+        )
 
     monkeypatch.setattr(command, "make", make)
     return wishes
@@ -117,3 +119,21 @@ def test_what_aws_refuses_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="AWS refused") as refused:
         reports.make(environment, Wish(Kind.DAILY))
     assert refused.value.code is ExitCode.UNREACHABLE
+
+
+def test_errors_of_a_log_are_grouped(asked: list[Wish], scene: Scene, tmp_path: Path) -> None:
+    log = tmp_path / "errors.jsonl"
+    message = "could not connect to 10.1.0.{} <b>"
+    lines = [
+        {"time": f"2026-03-04T04:0{n}:00Z", "level": "ERROR", "message": message.format(n)} for n in (1, 2)
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = CliRunner().invoke(report, ["daily", "staging", "--error-log", str(log)])
+    assert result.exit_code == 0
+    assert "Error log: 2 lines in 1 patterns, 0 lines that could not be read" in result.output
+    assert (
+        "2 × could not connect to <address> <b> (2026-03-04 13:01 KST – 2026-03-04 13:02 KST)"
+        in result.output
+    )
+    without = CliRunner().invoke(report, ["daily", "staging"])
+    assert "No error log was read" in without.output

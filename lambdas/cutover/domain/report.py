@@ -5,7 +5,7 @@ The document holds facts in numbers and codes; `cutover.domain.report_page` puts
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +16,7 @@ from cutover.domain.change_points import change_points
 from cutover.domain.dora import Change, four_keys
 from cutover.domain.figures import BALANCER_ERRORS, CPU, ERRORS, MEMORY, P50, P95, P99
 from cutover.domain.gates import Verdict
+from cutover.domain.log_patterns import grouped
 from cutover.domain.measures import Limits
 from cutover.domain.moves import Spell
 from cutover.domain.observed import CACHE_HIT, ERROR_RATE, LINES, THROUGHPUT, Observed
@@ -53,7 +54,8 @@ TRENDS = (P95, THROUGHPUT, ERROR_RATE)
 @dataclass(frozen=True)
 class Facts:
     """What a report is made of. `records` are deployments' records, `live` the item LIVE; `feedback` what
-    users said in the time; `asked` the lines whose trends are wanted."""
+    users said in the time; `asked` the lines whose trends are wanted, `error_log` lines of a log, where
+    one was given."""
 
     kind: Kind
     environment: str
@@ -67,6 +69,7 @@ class Facts:
     feedback: Sequence[Mapping[str, Any]]
     limits: Limits
     asked: Sequence[str] = TRENDS
+    error_log: Iterable[str] | None = None
 
 
 def report_of(facts: Facts) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
         "trends": trends,
         "changes": changes,
         "errors": _error_windows(observed),
+        "error_log": grouped(facts.error_log, span) if facts.error_log is not None else None,
         "rollbacks": [_rollback(record) for record in rollbacks],
         "feedback": feedback,
         "readiness": {

@@ -171,7 +171,7 @@ def _line(name: str, document: Mapping[str, Any], speech: Speech) -> Section:
 def _traffic(title: str, document: Mapping[str, Any], speech: Speech) -> Section:
     say, totals = speech.say, document["totals"]
     if totals["requests"] is None:
-        return Section(say(title), (say("errors_unknown"),))
+        return Section(say(title), (say("errors_unknown"), *_log(document, speech)))
     rows = (
         (say("what"), say("value")),
         (say("requests"), f"{totals['requests']:,}"),
@@ -197,10 +197,34 @@ def _traffic(title: str, document: Mapping[str, Any], speech: Speech) -> Section
     for each in document["rollbacks"]:
         about = {"version": each["version"], "at": speech.when(each["at"]), "cause": each["cause"]}
         lines.append(say("rolled_back", **about))
+    lines = [*(lines or [say("no_errors")]), *_log(document, speech)]
     pictures = tuple(
         name for name in (THROUGHPUT, ERROR_RATE) if title == "traffic" and _drawn(name, document)
     )
-    return Section(say(title), tuple(lines or [say("no_errors")]), rows, pictures)
+    return Section(say(title), tuple(lines), rows, pictures)
+
+
+def _log(document: Mapping[str, Any], speech: Speech) -> list[str]:
+    """What the errors were, as the log has them."""
+    log = document["error_log"]
+    if log is None:
+        return [speech.say("no_log")]
+    counts = {name: log[name] for name in ("errors", "kinds", "unreadable")}
+    return [
+        speech.say("log_count", **counts),
+        *(
+            speech.say(
+                "log_pattern",
+                count=each["count"],
+                pattern=each["pattern"],
+                **{
+                    name: speech.when(each[name]) if each[name] else speech.say("no_data")
+                    for name in ("first", "last")
+                },
+            )
+            for each in log["patterns"][:MOST_LINES]
+        ),
+    ]
 
 
 def _drawn(name: str, document: Mapping[str, Any]) -> bool:

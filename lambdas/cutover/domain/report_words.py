@@ -130,6 +130,15 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{since} – {until}: {errors} of {requests} answers were 5xx ({share})",
         "{since} – {until}: 응답 {requests}건 중 {errors}건이 5xx ({share})",
     ),
+    "no_log": (
+        "No error log was read; the backends' own is in Kibana (--error-log reads an export of it).",
+        "오류 로그를 읽지 않았습니다. 백엔드의 로그는 Kibana에 있습니다(--error-log로 읽습니다).",
+    ),
+    "log_count": (
+        "Error log: {errors} lines in {kinds} patterns, {unreadable} lines that could not be read",
+        "오류 로그: {errors}줄, 유형 {kinds}개, 읽을 수 없는 줄 {unreadable}개",
+    ),
+    "log_pattern": ("{count} × {pattern} ({first} – {last})", "{count}건 × {pattern} ({first} – {last})"),
     "more_windows": ("… and {count} shorter times", "… 외 {count}개 구간"),
     "rolled_back": (
         "Version {version} was rolled back at {at}: {cause}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +35,7 @@ class Wish:
     until: datetime | None = None
     length: timedelta | None = None
     lines: Sequence[str] = TRENDS
+    error_log: Iterable[str] | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidInputError for a line that is not known, and for a length out of bounds."""
@@ -86,6 +87,7 @@ def make_report(
         feedback=_feedback(journal, span),
         limits=Limits.read(settings),
         asked=tuple(wish.lines),
+        error_log=wish.error_log,
     )
     return report_of(facts)
 
