@@ -1,8 +1,8 @@
 """Plots as PNG, which mail clients show, too: one line over time, with its gaps left open.
 
-Pillow draws them, in the Lambda function and in the command alike, so that a report looks the same in both: a
-wheel of 7 MB, where matplotlib with NumPy is ten times that. The words are in the report's text: the font
-that Pillow brings has no Hangul.
+They are drawn with the standard library and written by pypng, in the Lambda function and in the command
+alike, so that a report looks the same in both. Libraries that draw come as compiled wheels of tens of
+megabytes, each for one Python only; this is a line and some numbers. The words are in the report's text.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from PIL import Image, ImageDraw, ImageFont
+import png
 
+from cutover.adapters import glyphs
 from cutover.domain.gates import Unit, shown
 
-WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 74, 12, 12, 26
-#: Drawn larger and shrunk, for smooth lines.
-SCALE = 2
-INK, LINE, GRID, GAP, LIMIT = "#444444", "#1f77b4", "#dddddd", "#f1e9dd", "#d62728"
+#: Twice what it is shown as (640 × 200), for screens that have the dots.
+WIDTH, HEIGHT = 1280, 400
+LEFT, RIGHT, TOP, BOTTOM = 160, 24, 24, 52
+LINE_WIDTH, RULE, DOT = 4, 2, 3
+#: The palette: what is drawn is the number of a colour.
+PAPER, GRID, GAP, INK, LIMIT, LINE = range(6)
+PALETTE = [(255, 255, 255), (221, 221, 221), (241, 233, 221), (68, 68, 68), (214, 39, 40), (31, 119, 180)]
 #: Between two labels of the time axis; the first that leaves room for them.
 STEPS = tuple(
     timedelta(minutes=minutes) for minutes in (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 5760, 10080)
@@ -37,14 +40,14 @@ class Drawings:
         values = [float(value) for _, value in points if value is not None]
         if not values:
             return None
-        picture = _Picture(points, ZoneInfo(zone), _top_of(max(values), limit))
-        picture.gaps()
-        picture.values(Unit(unit))
-        picture.times()
-        if limit is not None and limit <= picture.top:
-            picture.across(limit)
-        picture.line()
-        return picture.png()
+        plot = _Plot(points, ZoneInfo(zone), _top_of(max(values), limit))
+        plot.gaps()
+        plot.values(Unit(unit))
+        plot.times()
+        if limit is not None and limit <= plot.top:
+            plot.across(limit)
+        plot.line()
+        return plot.canvas.png()
 
 
 def _top_of(highest: float, limit: float | None) -> float:
@@ -57,42 +60,77 @@ def _top_of(highest: float, limit: float | None) -> float:
     return next((step * unit for step in (1, 2, 2.5, 5) if step * unit >= highest), 10 * unit)
 
 
-class _Picture:
+class Canvas:
+    """Dots, each with the number of a colour. What lies outside is not drawn."""
+
+    def __init__(self) -> None:
+        self._rows = [bytearray(WIDTH) for _ in range(HEIGHT)]
+
+    def fill(self, left: int, top: int, right: int, bottom: int, colour: int) -> None:
+        """Up to, not including, `right` and `bottom`."""
+        left = max(0, left)
+        right = max(left, min(WIDTH, right))
+        for y in range(max(0, top), min(HEIGHT, bottom)):
+            self._rows[y][left:right] = bytes([colour]) * (right - left)
+
+    def stroke(self, x1: float, y1: float, x2: float, y2: float, colour: int) -> None:
+        """A line of LINE_WIDTH, dot by dot."""
+        steps = max(1, math.ceil(max(abs(x2 - x1), abs(y2 - y1))))
+        half = LINE_WIDTH // 2
+        for step in range(steps + 1):
+            x = round(x1 + (x2 - x1) * step / steps)
+            y = round(y1 + (y2 - y1) * step / steps)
+            self.fill(x - half, y - half, x + half, y + half, colour)
+
+    def text(self, x: int, y: int, words: str, colour: int) -> None:
+        """From its top left corner."""
+        for place, char in enumerate(words):
+            for column, bits in enumerate(glyphs.GLYPHS.get(char, glyphs.GLYPHS[" "])):
+                for row in range(glyphs.HEIGHT):
+                    if bits >> row & 1:
+                        left = x + (place * (glyphs.WIDTH + 1) + column) * DOT
+                        self.fill(left, y + row * DOT, left + DOT, y + (row + 1) * DOT, colour)
+
+    def png(self) -> bytes:
+        kept = io.BytesIO()
+        png.Writer(WIDTH, HEIGHT, palette=PALETTE, bitdepth=4, compression=9).write(kept, self._rows)
+        return kept.getvalue()
+
+
+def _width(words: str) -> int:
+    return (len(words) * (glyphs.WIDTH + 1) - 1) * DOT
+
+
+class _Plot:
     def __init__(self, points: Sequence[Sequence[Any]], zone: ZoneInfo, top: float) -> None:
         self._points = [
             (datetime.fromisoformat(str(at)), None if value is None else float(value)) for at, value in points
         ]
         self._zone, self.top = zone, top
         self._first, self._last = self._points[0][0], self._points[-1][0]
-        self._image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), "white")
-        self._draw = ImageDraw.Draw(self._image)
-        self._font = ImageFont.load_default(11 * SCALE)
+        self.canvas = Canvas()
 
-    def _x(self, at: datetime) -> float:
+    def _x(self, at: datetime) -> int:
         whole = (self._last - self._first).total_seconds() or 1.0
         share = (at - self._first).total_seconds() / whole
-        return (LEFT + share * (WIDTH - LEFT - RIGHT)) * SCALE
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT))
 
-    def _y(self, value: float) -> float:
-        return (HEIGHT - BOTTOM - value / self.top * (HEIGHT - TOP - BOTTOM)) * SCALE
-
-    def _level(self, value: float) -> float:
-        """For a horizontal line: on whole pixels of the shrunk picture, so that it stays sharp."""
-        return int(self._y(value)) // SCALE * SCALE
+    def _y(self, value: float) -> int:
+        return round(HEIGHT - BOTTOM - value / self.top * (HEIGHT - TOP - BOTTOM))
 
     def gaps(self) -> None:
         """A band where there is no value."""
         for (before, _), (at, value) in zip(self._points[:1] + self._points, self._points, strict=False):
             if value is None:
-                self._draw.rectangle((self._x(before), self._y(self.top), self._x(at), self._y(0)), fill=GAP)
+                self.canvas.fill(self._x(before), self._y(self.top), self._x(at), self._y(0), GAP)
 
     def values(self, unit: Unit) -> None:
         for part in range(5):
             value = self.top * part / 4
-            y = self._level(value)
-            self._draw.line((LEFT * SCALE, y, (WIDTH - RIGHT) * SCALE, y), fill=GRID, width=SCALE)
+            y = self._y(value)
+            self.canvas.fill(LEFT, y, WIDTH - RIGHT, y + RULE, GRID)
             label = shown(value, unit).replace(" a second", "/s")
-            self._draw.text(((LEFT - 6) * SCALE, y), label, fill=INK, font=self._font, anchor="rm")
+            self.canvas.text(LEFT - 12 - _width(label), y - glyphs.HEIGHT * DOT // 2, label, INK)
 
     def times(self) -> None:
         whole = self._last - self._first
@@ -100,32 +138,23 @@ class _Picture:
         midnight = self._first.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
         at = midnight + math.ceil((self._first - midnight) / step) * step
         while at <= self._last:
-            x, y = self._x(at), (HEIGHT - BOTTOM + 4) * SCALE
+            x, y = self._x(at), self._y(0)
             label = f"{at:%m-%d}" if step >= timedelta(days=1) else f"{at:%H:%M}"
-            self._draw.line((x, self._y(0), x, y), fill=INK, width=SCALE)
-            self._draw.text((x, y + 2 * SCALE), label, fill=INK, font=self._font, anchor="mt")
+            self.canvas.fill(x, y, x + RULE, y + 8, INK)
+            self.canvas.text(x - _width(label) // 2, y + 16, label, INK)
             at += step
 
     def across(self, limit: float) -> None:
         """Dashes."""
-        y = self._level(limit)
-        for x in range(LEFT, WIDTH - RIGHT, 8):
-            self._draw.line((x * SCALE, y, (x + 4) * SCALE, y), fill=LIMIT, width=SCALE)
+        y = self._y(limit)
+        for x in range(LEFT, WIDTH - RIGHT, 16):
+            self.canvas.fill(x, y, x + 8, y + RULE, LIMIT)
 
     def line(self) -> None:
-        run: list[tuple[float, float]] = []
-        for at, value in [*self._points, (self._last, None)]:
-            if value is not None:
-                run.append((self._x(at), self._y(value)))
-                continue
-            if len(run) > 1:
-                self._draw.line(run, fill=LINE, width=2 * SCALE, joint="curve")
-            elif run:
-                x, y = run[0]
-                self._draw.ellipse((x - SCALE, y - SCALE, x + SCALE, y + SCALE), fill=LINE)
-            run = []
-
-    def png(self) -> bytes:
-        kept = io.BytesIO()
-        self._image.reduce(SCALE).save(kept, "PNG", optimize=True)
-        return kept.getvalue()
+        before: tuple[int, int] | None = None
+        for at, value in self._points:
+            here = (self._x(at), self._y(value)) if value is not None else None
+            if here is not None:
+                # A value that stands alone between two gaps is a dot.
+                self.canvas.stroke(*(before or here), *here, LINE)
+            before = here

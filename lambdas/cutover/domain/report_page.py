@@ -331,7 +331,9 @@ def as_html(
             parts.append("</table>")
         for name in section.pictures:
             if source := source_of(name):
-                parts.append(f'<p><img src="{e(source)}" alt="{e(title_of(name))}"></p>')
+                parts.append(
+                    f'<p><img src="{e(source)}" width="640" height="200" alt="{e(title_of(name))}"></p>'
+                )
     return "".join([*parts, "</body></html>\n"])
 
 
