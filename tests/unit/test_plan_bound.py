@@ -50,10 +50,6 @@ def migration(house: House) -> None:
     plan.wiring().sources.files = {**FILES, "indexes.json": wider}  # type: ignore[attr-defined]
 
 
-def weights(house: House) -> None:
-    house.world.balancer.of["listener"] = Weights(0, 100)
-
-
 def frontend_weights(house: House) -> None:
     house.world.balancer.of[OUTPUTS["FrontendRuleArn"]] = Weights(50, 50)
 
@@ -75,7 +71,6 @@ def nothing(house: House) -> None:
         (template("monitoring"), {}, "template monitoring, changes monitoring"),
         (migration, {}, "migrations"),
         (nothing, {"image": OTHER}, "image"),
-        (weights, {}, "weights backend"),
         (frontend_weights, {}, "weights frontend"),
         (configuration, {}, "configuration"),
         (nothing, {"allow_destructive": ["Database"]}, "destructive permission"),
@@ -97,6 +92,18 @@ def test_an_execution_that_finds_another_input_refuses_by_its_name_and_touches_n
     assert all(name == "cutover-d2-weights" for _, name in house.formation.executed)
     assert house.formation.unexecuted == []
     assert (house.world.balancer.of, house.world.balancer.moves) == (before, [])
+    assert (house.builds, house.world.commands.sent) == ([], [])
+    assert house.world.journal.items[LOCK]["holder"] is None
+
+
+def test_weights_that_no_deployment_set_are_refused_before_plans_are_compared(house: House) -> None:
+    digest = planned(house, "p1", PROMOTED)["sha256"]
+    house.world.balancer.of["listener"] = Weights(0, 100)
+    status, output = house.walk.run({**PROMOTED, "plan": digest})
+
+    assert (status, output["Error"]) == ("FAILED", "MisconfiguredError")
+    assert "the listener has blue 0, green 100, which no deployment did" in output["Cause"]
+    assert house.world.balancer.moves == []
     assert (house.builds, house.world.commands.sent) == ([], [])
     assert house.world.journal.items[LOCK]["holder"] is None
 
