@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.results_file import is_quick, keep
+from bench.results_file import RESULTS, is_quick, keep
 from bench.traffic import by_hand, rollbacks, swaps
 from bench.traffic.figures import figures, missed
 from bench.traffic.site import BenchError, Site, running_site
@@ -113,6 +113,18 @@ def _tell(what: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
 
 
+def _other_parts(path: Path, parts: list[str]) -> dict[str, Any]:
+    """Of the last results, what is not measured now, and when it was (`earlier`, by part)."""
+    if not parts or not path.exists():
+        return {}
+    last = json.loads(path.read_text(encoding="utf-8"))
+    kept = {part: last[part] for part in PARTS if part in last and part not in parts}
+    return {
+        **kept,
+        "earlier": {part: last.get("earlier", {}).get(part, last["measured_at"]) for part in kept},
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.traffic", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without")
@@ -132,11 +144,9 @@ def main() -> int:
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    found = figures(measured.lines)
-    keep(
-        "traffic.quick" if is_quick() else "traffic",
-        {"minutes": round((time.monotonic() - began) / 60, 1), **found},
-    )
+    name = "traffic.quick" if is_quick() else "traffic"
+    found = {**_other_parts(RESULTS / f"{name}.json", options.parts), **figures(measured.lines)}
+    keep(name, {"minutes": round((time.monotonic() - began) / 60, 1), **found})
     print(show(found))
     MEASURED.unlink()
     if not is_quick():

@@ -35,7 +35,9 @@ def show(found: Mapping[str, Any]) -> str:
     parts = []
     if "measured_at" in found:
         where = f"{found['cores']} cores, Python {found['python']}"
-        parts.append(f"Measured {found['measured_at']} on {where}; it took {found['minutes']} minutes.")
+        earlier = "".join(f" {part.capitalize()}: {at}." for part, at in found.get("earlier", {}).items())
+        took = f"Measured {found['measured_at']} on {where}; it took {found['minutes']} minutes."
+        parts.append(took + (f" Measured before that:{earlier}" if earlier else ""))
     parts.append(table([_promise(promise) for promise in promises(found)]))
     tables = {"moves": _moves, "rollbacks": _rollbacks, "by hand": _by_hand}
     parts += [write(found[name]) for name, write in tables.items() if name in found]
