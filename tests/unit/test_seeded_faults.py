@@ -16,8 +16,10 @@ import pytest
 from cutover.domain.declared import wanted
 from cutover.domain.errors import CutoverError, NotReachableError, ServiceRefusedError, ThrottledError
 from cutover.domain.gates import closed
+from cutover.domain.load_result import LoadResult
 from cutover.ports import Finding, Handshake, ImageScan
 from tests.contract.fakes import BLUE
+from tests.contract.scenes import LOAD
 from tests.unit.test_handler_walk import (
     INPUT,
     House,
@@ -143,6 +145,27 @@ def no_limit(house: House) -> None:
     del house.http.limits["/api/models"]
 
 
+def two_in_a_thousand(house: House) -> None:
+    """The limit is one."""
+    house.configuration.settings["load"] = {**LOAD, "requests_per_second": 400}
+
+    def break_result(result: LoadResult) -> None:
+        result.wrong["500"] = result.scheduled // 500
+
+    house.load.break_result = break_result
+
+
+def leak(house: House) -> None:
+    """Memory is a should of the requirements (E2); this environment insists on it."""
+    house.configuration.settings["gates"] = {"memory": "must"}
+    house.figures.values["memory"] = 93.0
+
+
+def missing_metric(house: House) -> None:
+    """Its containers answer, and have no histogram of their answers' times."""
+    house.metrics.answers["histogram_quantile"] = None
+
+
 CRITICAL = Finding("CVE-2024-0001", "CRITICAL", "starlette", "0.1", "0.2")
 HTTP_PORT = "Only the service's ports are open to the world"
 IMAGE = "The image has no critical or high vulnerability"
@@ -226,6 +249,12 @@ FAULTS = (
     ),
     Fault("the dashboard is missing", no_dashboard, "Monitor", "Dashboard dashboard"),
     Fault("the dashboard is empty", empty_dashboard, "Monitor", "Dashboard dashboard"),
+    Fault(
+        "a metric of the dashboard is missing",
+        missing_metric,
+        "Monitor",
+        "Grafana's “API response time, p95”",
+    ),
     Fault("SSH is open to the world", open_port, "Secure", "No SSH from anywhere"),
     Fault("the database is open to the world", door(27017, 27017), "Secure", HTTP_PORT),
     Fault(
@@ -274,6 +303,8 @@ FAULTS = (
         "TLS 1.3 is offered",
     ),
     Fault("answers are slow under load", slow_service, "Perform", "p95 latency"),
+    Fault("0.2 % of the answers are errors", two_in_a_thousand, "Perform", "Errors"),
+    Fault('memory leaks, where [gates] has memory = "must"', leak, "Perform", "Memory"),
     Fault("a query scans a large collection", scanning_query, "Perform", "Query: by e-mail"),
     Fault("queries are slow", slow_queries, "Perform", "Mean query time"),
     Fault("the connections run out", full_pool, "Perform", "Connections in use"),
