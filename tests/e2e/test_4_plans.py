@@ -1,4 +1,7 @@
-"""A plan has one digest, binds the deployment that names it, and waits for a person where one is asked for."""
+"""A plan has one digest, binds the deployment that names it, and waits for a person where one is asked for.
+
+That an approval nobody gives expires is walked (tests/unit/test_handler_walk.py): here it would wait for a minute.
+"""
 
 from __future__ import annotations
 
@@ -124,12 +127,3 @@ def test_an_approved_plan_is_executed_as_it_was_planned_and_holds_once(product, 
     assert again.returncode == 3, again.stdout + again.stderr
     assert "weights backend" in again.stderr
     assert "live release" in again.stderr
-
-
-def test_what_nobody_approves_expires(product, asks_for_approval):
-    execution_arn = product.start("forgotten")
-    waiting(product, execution_arn)
-    ended = product.end_of(execution_arn, seconds=150)
-    assert (ended.status, ended.error) == ("FAILED", "ApprovalExpiredError")
-    assert "nobody approved within 1 minutes" in ended.cause
-    assert free(product)
