@@ -32,7 +32,6 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
     """
     here = Construct(scope, "Alarm")
     queue = dead_letters_queue(here, names, "alarm")
-    rule_arn = names.arn("events", f"rule/{names.named('alarm')}")
     rule = events.CfnRule(
         here,
         "Rule",
@@ -47,36 +46,10 @@ def alarm_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
                 "state": {"value": ["ALARM"]},
             },
         },
-        targets=[
-            events.CfnRule.TargetProperty(
-                id="rollback",
-                arn=rollback.arn,
-                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
-                retry_policy=events.CfnRule.RetryPolicyProperty(
-                    maximum_event_age_in_seconds=EVENT_SECONDS, maximum_retry_attempts=185
-                ),
-            )
-        ],
+        targets=[_rollback_target(rollback, queue)],
     )
-    lambda_.CfnPermission(
-        here,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=rollback.function.ref,
-        principal="events.amazonaws.com",
-        source_arn=rule_arn,
-    )
-    lambda_.CfnEventInvokeConfig(
-        here,
-        "Retries",
-        function_name=rollback.function.ref,
-        qualifier="$LATEST",
-        maximum_event_age_in_seconds=EVENT_SECONDS,
-        maximum_retry_attempts=2,
-        destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
-            on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=queue.attr_arn)
-        ),
-    )
+    may_invoke(here, names, rollback, "alarm")
+    retries(here, rollback, queue, seconds=EVENT_SECONDS)
     return rule
 
 
@@ -103,25 +76,9 @@ def ended_rule(scope: Construct, names: Names, rollback: Function) -> events.Cfn
                 "status": ["FAILED", "TIMED_OUT", "ABORTED"],
             },
         },
-        targets=[
-            events.CfnRule.TargetProperty(
-                id="rollback",
-                arn=rollback.arn,
-                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
-                retry_policy=events.CfnRule.RetryPolicyProperty(
-                    maximum_event_age_in_seconds=EVENT_SECONDS, maximum_retry_attempts=185
-                ),
-            )
-        ],
+        targets=[_rollback_target(rollback, queue)],
     )
-    lambda_.CfnPermission(
-        here,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=rollback.function.ref,
-        principal="events.amazonaws.com",
-        source_arn=names.arn("events", f"rule/{names.named('ended')}"),
-    )
+    may_invoke(here, names, rollback, "ended")
     return rule
 
 
@@ -161,25 +118,52 @@ def evidence_rule(
             )
         ],
     )
+    may_invoke(here, names, evidence, "evidence", names.bus)
+    retries(here, evidence, queue)
+    return rule
+
+
+def _rollback_target(rollback: Function, queue: sqs.CfnQueue) -> events.CfnRule.TargetProperty:
+    return events.CfnRule.TargetProperty(
+        id="rollback",
+        arn=rollback.arn,
+        dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=queue.attr_arn),
+        retry_policy=events.CfnRule.RetryPolicyProperty(
+            maximum_event_age_in_seconds=EVENT_SECONDS, maximum_retry_attempts=185
+        ),
+    )
+
+
+def may_invoke(scope: Construct, names: Names, function: Function, rule: str, bus: str = "") -> None:
+    """The rule cutover-ENV-RULE invokes the function; of the default bus, or of `bus`."""
     lambda_.CfnPermission(
-        here,
+        scope,
         "Permission",
         action="lambda:InvokeFunction",
-        function_name=evidence.function.ref,
+        function_name=function.function.ref,
         principal="events.amazonaws.com",
-        source_arn=names.arn("events", f"rule/{names.bus}/{names.named('evidence')}"),
+        source_arn=_rule_arn(names, rule, bus),
     )
+
+
+def retries(scope: Construct, function: Function, queue: sqs.CfnQueue, seconds: int | None = None) -> None:
+    """What the function fails at is tried twice more, no later than `seconds` after the event, and then kept
+    in the queue."""
     lambda_.CfnEventInvokeConfig(
-        here,
+        scope,
         "Retries",
-        function_name=evidence.function.ref,
+        function_name=function.function.ref,
         qualifier="$LATEST",
+        maximum_event_age_in_seconds=seconds,
         maximum_retry_attempts=2,
         destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
             on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=queue.attr_arn)
         ),
     )
-    return rule
+
+
+def _rule_arn(names: Names, rule: str, bus: str) -> str:
+    return names.arn("events", f"rule/{f'{bus}/' if bus else ''}{names.named(rule)}")
 
 
 def dead_letters_queue(scope: Construct, names: Names, rule: str, bus: str = "") -> sqs.CfnQueue:
@@ -192,7 +176,6 @@ def dead_letters_queue(scope: Construct, names: Names, rule: str, bus: str = "")
         message_retention_period=FOURTEEN_DAYS,
     )
     acknowledge(queue, "AwsSolutions-SQS3", "This is the dead-letter queue itself")
-    rule_arn = names.arn("events", f"rule/{f'{bus}/' if bus else ''}{names.named(rule)}")
     sqs.CfnQueuePolicy(
         scope,
         "DeadLettersPolicy",
@@ -214,7 +197,7 @@ def dead_letters_queue(scope: Construct, names: Names, rule: str, bus: str = "")
                     "Principal": {"Service": "events.amazonaws.com"},
                     "Action": "sqs:SendMessage",
                     "Resource": queue.attr_arn,
-                    "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+                    "Condition": {"ArnEquals": {"aws:SourceArn": _rule_arn(names, rule, bus)}},
                 },
             ],
         },

@@ -8,14 +8,13 @@ machine knows nothing of all this.
 import json
 
 from aws_cdk import aws_events as events
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.function import Code, Function, FunctionSpec, make_function
 from stacks.constructs.policy import Statement, role
-from stacks.control.events import dead_letters, dead_letters_queue
+from stacks.control.events import dead_letters, dead_letters_queue, may_invoke, retries
 from stacks.naming import Names
 
 HEARD = ("DeploymentSucceeded",)
@@ -115,21 +114,5 @@ def _hears(here: Construct, names: Names, bus: events.CfnEventBus, function: Fun
             )
         ],
     )
-    lambda_.CfnPermission(
-        here,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=function.function.ref,
-        principal="events.amazonaws.com",
-        source_arn=names.arn("events", f"rule/{names.bus}/{names.named(RULE)}"),
-    )
-    lambda_.CfnEventInvokeConfig(
-        here,
-        "Retries",
-        function_name=function.function.ref,
-        qualifier="$LATEST",
-        maximum_retry_attempts=2,
-        destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
-            on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=queue.attr_arn)
-        ),
-    )
+    may_invoke(here, names, function, RULE, names.bus)
+    retries(here, function, queue)

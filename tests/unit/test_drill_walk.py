@@ -388,7 +388,9 @@ def raise_dead() -> None:
     raise TaskFailed("Lambda.Unknown", "the process ended")
 
 
-def test_a_drill_whose_execution_dies_is_mended_by_the_next(scene: Scene) -> None:
+def die_there(scene: Scene) -> None:
+    """The execution dies while the previous release has the traffic."""
+
     class Dead(BaseException):
         pass
 
@@ -400,6 +402,10 @@ def test_a_drill_whose_execution_dies_is_mended_by_the_next(scene: Scene) -> Non
     with pytest.raises(Dead):
         scene.drill()
     assert scene.world.balancer.of["listener"] == BLUE
+
+
+def test_a_drill_whose_execution_dies_is_mended_by_the_next(scene: Scene) -> None:
+    die_there(scene)
     scene.on_wait = lambda: None
     status, _ = scene.drill("drill2")
 
@@ -420,17 +426,7 @@ def ended(name: str, status: str = "TIMED_OUT", machine: str = "drill") -> dict[
 
 
 def test_traffic_that_a_dead_drill_has_left_comes_back_by_the_event_of_its_end(scene: Scene) -> None:
-    class Dead(BaseException):
-        pass
-
-    def die() -> None:
-        scene.executions.under_way.discard("arn:drill1")
-        raise Dead
-
-    between(scene, die)
-    with pytest.raises(Dead):
-        scene.drill()
-    assert scene.world.balancer.of["listener"] == BLUE
+    die_there(scene)
     answer = rollback.handler(ended("drill1"), None)
 
     assert answer["action"] == "rolled_back"

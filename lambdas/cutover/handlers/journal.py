@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,6 +17,7 @@ from cutover.adapters.journal import DynamoJournal
 from cutover.domain.drill import drill_lasts, no_backup, read_drill
 from cutover.domain.embedded import LOCK_HELD, embedded
 from cutover.domain.gates import closed
+from cutover.domain.input import Input, read_input
 from cutover.domain.measures import Limits
 from cutover.domain.records import Deployment, Status
 from cutover.handlers.dispatch import dispatch
@@ -62,20 +63,14 @@ def wiring() -> Wiring:
 
 
 def acquire(event: Mapping[str, Any]) -> dict[str, Any]:
-    wired = wiring()
-    return acquire_lock(
-        event["execution"],
-        event["input"],
-        wired.variables.cutover_environment,
-        journal=wired.journal,
-        executions=wired.executions,
-        configuration=wired.configuration,
-        events=wired.events,
-        clock=wired.clock,
-    )
+    return _acquire(event, read_input)
 
 
 def acquire_drill(event: Mapping[str, Any]) -> dict[str, Any]:
+    return _acquire(event, read_drill)
+
+
+def _acquire(event: Mapping[str, Any], read: Callable[[object, str], Input]) -> dict[str, Any]:
     wired = wiring()
     return acquire_lock(
         event["execution"],
@@ -86,7 +81,7 @@ def acquire_drill(event: Mapping[str, Any]) -> dict[str, Any]:
         configuration=wired.configuration,
         events=wired.events,
         clock=wired.clock,
-        read=read_drill,
+        read=read,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from cutover.domain.colours import Weights
 from cutover.domain.environment import Services
-from cutover.domain.errors import ConflictError
+from cutover.domain.errors import ConflictError, LockLostError
 from cutover.domain.records import LIVE, Candidate, Live, deployment_key
 from cutover.domain.services import Service
 from cutover.ports import Change, Journal, LoadBalancer
@@ -25,9 +26,21 @@ def _still(live: Live) -> dict[str, Any]:
     return {"deployment": live.deployment, "swapped_at": live.swapped_at}
 
 
-def give_back(services: Services, lost: Candidate, *, journal: Journal, balancer: LoadBalancer) -> None:
-    """For whoever has moved the traffic to `lost`, and finds that somebody else has taken the lock meanwhile:
-    the traffic goes where the journal says, unless nobody is healthy there.
+@contextlib.contextmanager
+def given_back(
+    services: Services, lost: Candidate, *, journal: Journal, balancer: LoadBalancer
+) -> Iterator[None]:
+    """For what comes after a move to `lost` and needs the lock: where somebody else has taken it meanwhile,
+    they have the last word, and the traffic is given back. Raises LockLostError then."""
+    try:
+        yield
+    except LockLostError:
+        _give_back(services, lost, journal=journal, balancer=balancer)
+        raise
+
+
+def _give_back(services: Services, lost: Candidate, *, journal: Journal, balancer: LoadBalancer) -> None:
+    """The traffic goes where the journal says, unless nobody is healthy there.
 
     Then users stay where they are, and the journal has it so: as the candidate again, which whoever comes
     next takes back, or as a frontend that stayed behind.

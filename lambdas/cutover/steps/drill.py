@@ -26,7 +26,7 @@ from cutover.domain.records import DRILL, LIVE, Candidate, Deployment, Live, Sta
 from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Alarms, Change, Clock, Events, Journal, Load, LoadBalancer
-from cutover.steps.candidates import announced, give_back
+from cutover.steps.candidates import announced, given_back
 from cutover.steps.records import ending, read_live, require_lock, unlocking
 from cutover.steps.traffic import elsewhere, move_traffic, takers
 
@@ -117,12 +117,9 @@ def go_there(
     journal.write([announced(candidate, live)], lock=deployment.lock)
     move_traffic(moving, Weights.all_on(to), balancer=balancer)
     moved = {"version": live.previous_version, "colour": to.value, "modified_at": text(clock.now())}
-    try:
+    # An alarm, or a person, may have ended the drill before the traffic moved.
+    with given_back(moving, candidate, journal=journal, balancer=balancer):
         journal.write([Change("update", deployment.key, {"there": moved})], lock=deployment.lock)
-    except LockLostError:
-        # An alarm, or a person, has ended the drill before the traffic moved.
-        give_back(moving, candidate, journal=journal, balancer=balancer)
-        raise
     events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
     return moved
 

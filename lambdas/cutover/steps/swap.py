@@ -9,12 +9,12 @@ from typing import Any
 
 from cutover.domain.colours import Colour, Weights
 from cutover.domain.environment import Environment, Services
-from cutover.domain.errors import LockLostError, ReleaseFailedError
+from cutover.domain.errors import ReleaseFailedError
 from cutover.domain.records import LIVE, Candidate, Deployment, Live, LiveFrontend
 from cutover.domain.services import Service
 from cutover.domain.times import text
 from cutover.ports import Change, Clock, Events, Journal, LoadBalancer
-from cutover.steps.candidates import announced, give_back
+from cutover.steps.candidates import announced, given_back
 from cutover.steps.records import read_live, require_lock
 from cutover.steps.traffic import aim, elsewhere, move_traffic, takers
 
@@ -72,10 +72,12 @@ def swap(
     Raises UnhealthyTargetsError, with no traffic moved, when the colour has no healthy target of a service.
     """
     require_lock(journal, deployment.lock)
+    candidate = Candidate(deployment.id, deployment.version, colour, 100)
     before = read_live(journal)
     if before is not None and before.deployment == deployment.id and not before.rolled_back:
         _settle(before, colour, balancer)
-        _still_mine(deployment, environment, colour, journal=journal, balancer=balancer)
+        with given_back(environment.services, candidate, journal=journal, balancer=balancer):
+            require_lock(journal, deployment.lock)
         return {
             "modified_at": before.swapped_at,
             "colour": colour.value,
@@ -84,7 +86,7 @@ def swap(
         }
     moving = takers(environment.services, colour, images, "the traffic", balancer=balancer)
     if before is not None:
-        _announce(deployment, colour, before, journal)
+        journal.write([announced(candidate, before)], lock=deployment.lock)
     move_traffic(moving, Weights.all_on(colour), balancer=balancer)
     modified = clock.now()
     live = _live(
@@ -103,45 +105,15 @@ def swap(
         "previous_colour": live.previous_colour,
         "watch_until": live.watch_until,
     }
-    try:
+    with given_back(environment.services, candidate, journal=journal, balancer=balancer):
         journal.write(
             [Change("put", LIVE, live.item()), Change("update", deployment.key, {"swap": moved})],
             lock=deployment.lock,
         )
-    except LockLostError:
-        # A rollback was faster.
-        lost = _candidate(deployment, colour)
-        give_back(environment.services, lost, journal=journal, balancer=balancer)
-        raise
     aim(moving, colour.other, balancer=balancer)
     told = {"deployment": deployment.id, "version": deployment.version, "services": list(moving), **moved}
     events.publish("TrafficShifted", told)
     return moved
-
-
-def _announce(deployment: Deployment, colour: Colour, before: Live, journal: Journal) -> None:
-    journal.write([announced(_candidate(deployment, colour), before)], lock=deployment.lock)
-
-
-def _candidate(deployment: Deployment, colour: Colour) -> Candidate:
-    return Candidate(deployment.id, deployment.version, colour, 100)
-
-
-def _still_mine(
-    deployment: Deployment,
-    environment: Environment,
-    colour: Colour,
-    *,
-    journal: Journal,
-    balancer: LoadBalancer,
-) -> None:
-    """A rollback that came between the look at the journal and the move has the last word."""
-    try:
-        require_lock(journal, deployment.lock)
-    except LockLostError:
-        lost = _candidate(deployment, colour)
-        give_back(environment.services, lost, journal=journal, balancer=balancer)
-        raise
 
 
 def _settle(live: Live, colour: Colour, balancer: LoadBalancer) -> None:
