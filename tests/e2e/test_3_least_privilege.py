@@ -33,7 +33,7 @@ def test_a_missing_permission_fails_the_deployment_by_name_and_leaves_traffic_al
     product, without_modify_listener
 ):
     before, weights = product.given_live(), product.weights()
-    ended, record = product.deploy("v10")
+    ended, record = product.deploy("v10", image=before["image"])
     assert ended.status == "FAILED"
     assert "AccessDenied" in ended.error
     assert without_modify_listener in ended.cause

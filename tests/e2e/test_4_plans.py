@@ -111,9 +111,10 @@ def test_a_rejected_plan_touches_nothing_and_says_who_and_why(product, asks_for_
     assert free(product)
 
 
-def test_an_approved_plan_is_executed_as_it_was_planned_and_holds_once(product, asks_for_approval):
-    document = planned(product)
-    execution_arn = product.start("planned", plan=document["sha256"])
+def test_an_approved_plan_promotes_its_image_without_a_build_and_holds_once(product, asks_for_approval):
+    image, builds = product.live()["image"], product.root("codebuild").list_builds()["ids"]
+    document = planned(product, "--image", image)
+    execution_arn = product.start("planned", image=image, plan=document["sha256"])
     name = waiting(product, execution_arn)
     done = product.cutover("approve", "sandbox", name, "--reason", "the plan is sound")
     assert done.returncode == 0, done.stderr
@@ -122,6 +123,11 @@ def test_an_approved_plan_is_executed_as_it_was_planned_and_holds_once(product, 
     record = product.record(execution_arn)
     assert record["approval"]["status"] == "APPROVED"
     assert record["approval"]["by"].endswith("user/operator")
+    assert record["image"] == product.live()["image"] == image
+    assert product.root("codebuild").list_builds()["ids"] == builds
+    gates = {gate["name"]: gate for phase in record["phases"] for gate in phase["gates"]}
+    scan = gates["The image has no critical or high vulnerability"]
+    assert (scan["verdict"], scan["found"]) == ("Pass", "0 critical, 0 high")
     assert product.live()["version"] == "planned"
     again = product.cutover("deploy", "sandbox", "--plan", document["sha256"])
     assert again.returncode == 3, again.stdout + again.stderr

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cutover.domain.change_points import FEWEST, SHORTEST, change_points
@@ -127,6 +127,7 @@ def test_a_clear_step_is_found_where_it_is(before: int, after: int, step: int, c
 
 
 @given(st.integers(FEWEST, 100), st.floats(-5, 5))
+@example(32, 1.8e-17)
 def test_a_steady_level_and_a_steady_drift_have_no_changes(size: int, slope: float) -> None:
     assert change_points(blocks([7 + slope * index for index in range(size)])) == []
 

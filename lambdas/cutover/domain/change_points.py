@@ -26,6 +26,8 @@ FEWEST = 16
 SHORTEST = 4
 #: In blocks that the rhythm has at least been through three times, its usual shape can be told.
 ROUNDS = 3
+#: Values that differ by no more than this share of the largest are one level, written with a rounding error.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def change_points(blocks: Sequence[Block], rhythm: int | None = None) -> list[Ch
     if len(blocks) < FEWEST:
         return None
     values = _without_rhythm(blocks, rhythm) if rhythm else [block.value for block in blocks]
-    edges = [0, *sorted(_splits(values, 0)), len(values)]
+    rounding = ROUNDING * max(abs(block.value) for block in blocks)
+    edges = [0, *sorted(_splits(values, 0, rounding)), len(values)]
     return [
         ChangePoint(
             blocks[edge].at,
@@ -64,9 +67,9 @@ def _without_rhythm(blocks: Sequence[Block], rhythm: int) -> list[float]:
     return [block.value - usual[block.index % rhythm] for block in blocks]
 
 
-def _splits(values: Sequence[float], offset: int) -> list[int]:
+def _splits(values: Sequence[float], offset: int, rounding: float) -> list[int]:
     size = len(values)
-    if size < FEWEST:
+    if size < FEWEST or max(values) - min(values) <= rounding:
         return []
     ranks = _ranks(values)
     apart = max(abs(2 * so_far - index * (size + 1)) for index, so_far in enumerate(accumulate(ranks), 1))
@@ -76,7 +79,7 @@ def _splits(values: Sequence[float], offset: int) -> list[int]:
     if _away(values, best) >= _away_from_line(values):
         return []
     left, right = values[:best], values[best:]
-    return [*_splits(left, offset), offset + best, *_splits(right, offset + best)]
+    return [*_splits(left, offset, rounding), offset + best, *_splits(right, offset + best, rounding)]
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
