@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 
-.PHONY: help install demo test check unit infra sandbox-tests e2e beside-e2e bench-% lock clean
+.PHONY: help install demo test check unit infra sandbox-tests e2e interruptions bench-% lock clean
 
 help:
 	@echo "make demo    the whole product on this machine: sandbox, cdk deploy, v1, v2, a bad v3 rolled back by alarm"
@@ -62,7 +62,7 @@ unit: install
 	$(BIN)/pytest -q tests/unit tests/properties -n 2
 
 infra: install
-	$(BIN)/pytest -q tests/infra
+	$(BIN)/pytest -q tests/infra -n 2
 
 # They wait more than they compute: three at once fill two cores.
 sandbox-tests: install
@@ -71,15 +71,13 @@ sandbox-tests: install
 e2e: install
 	$(BIN)/pytest -q tests/e2e --timeout 600
 
-# What only computes runs beside the scenarios of e2e, on one core: they are judged by their latency, and wait mostly.
-ONE_CORE = $(if $(shell command -v taskset),taskset --cpu-list $(shell $(BIN)/python -c 'import os; print(max(os.sched_getaffinity(0)))'))
-beside-e2e: install
-	nice $(ONE_CORE) $(BIN)/pytest -q tests/unit tests/properties tests/infra
+interruptions: install
+	$(BIN)/pytest -q tests/demo
 
-test: check
-	$(MAKE) --no-print-directory sandbox-tests
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target beside-e2e e2e
-	$(BIN)/pytest tests/demo -q
+# The scenarios of e2e are judged by their latency, like every release: nothing runs beside them.
+test: check unit infra
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target sandbox-tests interruptions
+	$(MAKE) --no-print-directory e2e
 
 bench-%: install
 	$(BIN)/python -m bench.$*

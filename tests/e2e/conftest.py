@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,19 @@ class Product:
         self.visitors.start(self._host(), port, name, "/config.json")
         return self.visitors
 
+    @contextmanager
+    def configured(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """While it is open, what the functions read as their configuration is changed."""
+        ssm, name = self.root("ssm"), f"/cutover/{installation.ENVIRONMENT}/configuration"
+        before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        changed = json.loads(before)
+        change(changed)
+        ssm.put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
+        try:
+            yield
+        finally:
+            ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+
     def _host(self) -> str:
         balancers = self.environment.balancer.describe_load_balancers(Names=["cutover-sandbox"])
         return str(balancers["LoadBalancers"][0]["DNSName"])
@@ -180,3 +194,15 @@ def product() -> Iterator[Product]:
         else:
             shutil.rmtree(root, ignore_errors=True)
         assert not left, f"processes outlived the sandbox: {left}"
+
+
+@pytest.fixture(scope="session")
+def limits_off(product: Product) -> Iterator[None]:
+    """Given an environment that tries no rate limit: v1 and v2 have shown them, and each takes ten seconds."""
+
+    def off(configuration: dict[str, Any]) -> None:
+        limits = configuration["security"]["rate_limits"]
+        limits.update(dict.fromkeys(limits, "off"))
+
+    with product.configured(off):
+        yield

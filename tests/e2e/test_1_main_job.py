@@ -150,7 +150,7 @@ def test_v2_takes_over_under_load_and_no_request_fails(product, v1):
     assert product.frontend_weights() == product.weights()
 
 
-def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1):
+def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1, limits_off):
     live = product.live()
     users = product.load()
     before = users.report()
@@ -203,7 +203,7 @@ def broken_on_live_traffic(folder: Path, port: int) -> Path:
     return source
 
 
-def test_a_bad_frontend_takes_both_services_back(product, v1, tmp_path):
+def test_a_bad_frontend_takes_both_services_back(product, v1, limits_off, tmp_path):
     live, before = product.live(), product.weights()
     port = product.environment.configuration.backend.listener_port
     pages = upload(product.environment, broken_on_live_traffic(tmp_path, port))
@@ -225,7 +225,7 @@ def test_a_bad_frontend_takes_both_services_back(product, v1, tmp_path):
     assert product.weights() == product.frontend_weights() == before
 
 
-def test_after_an_alarm_the_next_good_version_moves_both_and_no_request_fails(product, v1):
+def test_after_an_alarm_the_next_good_version_moves_both_and_no_request_fails(product, v1, limits_off):
     """Under load on both names. The frontend that is live comes along by its digest."""
     image = product.live()["frontend"]["image"]
     users, visitors = product.load(), product.visit()

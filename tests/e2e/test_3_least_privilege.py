@@ -30,7 +30,7 @@ def without_modify_listener(product):
 
 
 def test_a_missing_permission_fails_the_deployment_by_name_and_leaves_traffic_alone(
-    product, without_modify_listener
+    product, without_modify_listener, limits_off
 ):
     before, weights = product.given_live(), product.weights()
     ended, record = product.deploy("v10", image=before["image"])

@@ -13,8 +13,6 @@ import pytest
 from cli.execution import deployment_id
 from config.model import load
 
-PARAMETER = "/cutover/sandbox/configuration"
-
 
 def planned(product, *more):
     done = product.cutover("plan", "sandbox", "--version", "planned", "--json", *more)
@@ -27,16 +25,16 @@ def free(product):
 
 
 @pytest.fixture
-def asks_for_approval(product):
+def asks_for_approval(product, limits_off):
     """Given an environment, with a release, that is configured to wait for a person, for a minute."""
     product.given_live()
-    ssm = product.root("ssm")
-    before = ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"]
-    assert json.loads(before)["approval"] == load("sandbox").for_lambdas()["approval"]
-    asking = {**json.loads(before), "approval": {"required": True, "expires_minutes": 1}}
-    ssm.put_parameter(Name=PARAMETER, Value=json.dumps(asking), Type="String", Overwrite=True)
-    yield
-    ssm.put_parameter(Name=PARAMETER, Value=before, Type="String", Overwrite=True)
+
+    def ask(configuration):
+        assert configuration["approval"] == load("sandbox").for_lambdas()["approval"]
+        configuration["approval"] = {"required": True, "expires_minutes": 1}
+
+    with product.configured(ask):
+        yield
 
 
 def waiting(product, execution_arn):

@@ -65,7 +65,7 @@ def down(database, progress):
 
 
 @pytest.fixture(scope="module")
-def database(product):
+def database(product, limits_off):
     """The database of an environment with a live release, as its administrator."""
     product.given_live()
     secret = product.root("secretsmanager").get_secret_value(SecretId="cutover-sandbox/database-admin")
