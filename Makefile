@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 
-.PHONY: help install demo test check unit infra sandbox-tests e2e interruptions bench-% lock clean
+.PHONY: help install demo test check unit infra sandbox-tests browser screenshots e2e interruptions bench-% lock clean
 
 help:
 	@echo "make demo    the whole product on this machine: sandbox, cdk deploy, v1, v2, a bad v3 rolled back by alarm"
@@ -68,6 +68,13 @@ infra: install
 sandbox-tests: install
 	$(BIN)/pytest -q tests/contract tests/sandbox -n 3 --dist loadfile
 
+# Needs Debian's chromium and chromium-driver; without them it is skipped with its reason.
+browser: install
+	$(BIN)/pytest -q tests/browser
+
+screenshots: install
+	PYTHONPATH=.:lambdas $(BIN)/python -m tests.browser.screenshots
+
 e2e: install
 	$(BIN)/pytest -q tests/e2e --timeout 600
 
@@ -76,7 +83,7 @@ interruptions: install
 
 # The scenarios of e2e are judged by their latency, like every release: nothing runs beside them.
 test: check unit infra
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target sandbox-tests interruptions
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target sandbox-tests interruptions browser
 	$(MAKE) --no-print-directory e2e
 
 bench-%: install

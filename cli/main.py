@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 import click
 from rich.console import Console
 
+from cli.commands.announce import announce, withdraw
 from cli.commands.approve import approve, reject
 from cli.commands.checklist import checklist
 from cli.commands.completion import completion
@@ -48,6 +49,7 @@ def cutover() -> None:
 for _command in (
     *(init, doctor),
     *(plan, deploy, approve, reject, status, watch, drift, drill, rollback, history, dora, freeze, unfreeze),
+    *(announce, withdraw),
     *(checklist, evidence, report, trend),
     completion,
 ):

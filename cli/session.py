@@ -92,6 +92,10 @@ class Environment:
         return f"{self._prefix}-approval"
 
     @property
+    def announce_function(self) -> str:
+        return f"{self._prefix}-announce"
+
+    @property
     def rollback_function(self) -> str:
         return f"{self._prefix}-rollback"
 

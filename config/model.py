@@ -10,10 +10,9 @@ import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
-    AfterValidator,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -27,9 +26,10 @@ from pydantic import (
 from config.explanation import UnfitError, explain
 from config.infrastructure import Backend, Cache, Database, Frontend, Monitoring, Network, Service
 from config.load import Load
+from config.notifications import Notifications, StatusPage
 from config.security import Security
 from config.thresholds import Gates, Thresholds
-from config.types import Ratio, Table
+from config.types import Clock, Ratio, Table, TimeZone
 
 DIRECTORY = Path(__file__).parent
 
@@ -38,13 +38,6 @@ class ConfigurationError(Exception):
     """The configuration cannot be used; the message names the file, the field, its value and the way out."""
 
 
-def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError("is not a time zone; write one of the IANA database, like Asia/Seoul")
-    return value
-
-
-Clock = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Percent = Annotated[float, Field(gt=0, le=100)]
 Minutes = Annotated[int, Field(ge=1, le=1440)]
 Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
@@ -157,7 +150,7 @@ class Window(Table):
 
     start: Clock = "02:00"
     end: Clock = "04:00"
-    zone: Annotated[str, AfterValidator(_zone)] = "Asia/Seoul"
+    zone: TimeZone = "Asia/Seoul"
     enforced: bool = True
     backup: Backup = Backup()
 
@@ -226,6 +219,8 @@ class Configuration(Table):
     approval: Approval = Approval()
     nightly: Nightly = Nightly()
     drill: Drill = Drill()
+    notifications: Notifications = Notifications()
+    status_page: StatusPage = StatusPage()
     # How often the state machine looks again at a change set, a stack, a release, a watch.
     poll_seconds: Annotated[int, Field(ge=1, le=300)] = 5
 

@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 
@@ -16,6 +17,14 @@ def _network(value: str) -> str:
     return value
 
 
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("is not a time zone; write one of the IANA database, like Asia/Seoul")
+    return value
+
+
+Clock = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+TimeZone = Annotated[str, AfterValidator(_zone)]
 Cidr = Annotated[str, AfterValidator(_network)]
 Cidrs = Annotated[tuple[Cidr, ...], Strict(False)]
 Port = Annotated[int, Field(ge=1, le=65535)]

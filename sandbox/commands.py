@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.errors import ExitCode
-from sandbox import identities, processes, supervisor
+from sandbox import identities, processes, status_page, supervisor
 from sandbox.settings import DIRECTORY_VARIABLE, FILE_NAME, SandboxSettings, SettingsError, default_root
 
 # How long `up` waits for the gateway to answer, in seconds: 1 s on a quiet machine, tens on a crowded one.
@@ -122,6 +122,8 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2))
     else:
         click.echo(f"the sandbox in {settings.root} is {state}; the AWS API is {settings.endpoint_url}")
+        host, port = status_page.address(settings.network)
+        click.echo(f"the status page, once the control plane is installed: http://{host}:{port}/")
         if running:
             table = Table("process", "pid", "MB")
             for process in running:

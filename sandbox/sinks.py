@@ -7,9 +7,10 @@ The webhook sink is an HTTP server on the loopback that stands in for Slack, Pag
 `python -m sandbox.sinks ROOT [--port N]` runs one until SIGTERM and prints its URL. How it answers can be
 switched while it runs, for tests of what happens when the other side is slow or down:
 
-    PUT /behaviour  {"status": 503, "delay_seconds": 2, "times": 3}
+    PUT /behaviour  {"status": 503, "delay_seconds": 2, "times": 3, "path": "/slack/"}
 
-answers the next 3 requests (without `times`: all) with status 503 after 2 seconds; GET /behaviour tells.
+answers the next 3 requests (without `times`: all) under /slack/ with status 503 after 2 seconds; with
+`"garbage": true`, with something that nobody can read; GET /behaviour tells.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,7 +56,8 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A request that a webhook got. `body_base64` is set, and `body` empty, when the body is not UTF-8."""
+    """A request that a webhook got. `body_base64` is set, and `body` empty, when the body is not UTF-8.
+    `taken`: the answer said that it was accepted."""
 
     method: str
     path: str
@@ -63,6 +65,7 @@ class Webhook:
     body: str
     status: int
     body_base64: str | None = None
+    taken: bool = True
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
     def json(self) -> Any:
@@ -111,11 +114,14 @@ class BehaviourError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How the webhook sink answers: a status, after a delay, for so many requests (None: all)."""
+    """How the webhook sink answers: a status, after a delay, for so many requests (None: all). `garbage`
+    instead of what Slack or PagerDuty would say; `path` is what the requests concerned begin with."""
 
     status: int = 200
     delay_seconds: float = 0.0
     times: int | None = None
+    garbage: bool = False
+    path: str = ""
 
     @classmethod
     def parse(cls, body: bytes) -> Behaviour:
@@ -124,8 +130,10 @@ class Behaviour:
             given = json.loads(body)
         except ValueError as error:
             raise BehaviourError(f"the behaviour has to be a JSON object: {error}") from error
-        if not isinstance(given, dict) or set(given) - {"status", "delay_seconds", "times"}:
-            raise BehaviourError("the behaviour has to be a JSON object of status, delay_seconds and times")
+        if not isinstance(given, dict) or set(given) - {field.name for field in fields(cls)}:
+            raise BehaviourError(
+                "the behaviour has to be a JSON object of status, delay_seconds, times, garbage and path"
+            )
         found = cls(**given)
         if type(found.status) is not int or not 200 <= found.status <= 599:
             raise BehaviourError(f"status is {found.status!r}; it has to be 200 to 599")
@@ -136,6 +144,8 @@ class Behaviour:
             raise BehaviourError(
                 f"delay_seconds is {found.delay_seconds!r}; it has to be 0 to {_LONGEST_DELAY_SECONDS:.0f}"
             )
+        if type(found.garbage) is not bool or not isinstance(found.path, str):
+            raise BehaviourError("garbage has to be true or false, and path a text")
         if found.times is not None and (type(found.times) is not int or found.times < 1):
             raise BehaviourError(f"times is {found.times!r}; it has to be 1 or more, or left out")
         return found
@@ -150,11 +160,11 @@ class _Server(ThreadingHTTPServer):
 class WebhookSink:
     """The webhook server of a sandbox. Use it as a context manager, or `start` and `close` it."""
 
-    def __init__(self, root: Path | str, port: int = 0) -> None:
+    def __init__(self, root: Path | str, port: int = 0, host: str = "127.0.0.1") -> None:
         self.root = Path(root)
         self._behaviour = Behaviour()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._server = _Server((host, port), _handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
@@ -164,7 +174,8 @@ class WebhookSink:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     @property
     def behaviour(self) -> Behaviour:
@@ -176,13 +187,15 @@ class WebhookSink:
         with self._lock:
             self._behaviour = behaviour
 
-    def take(self) -> Behaviour:
+    def take(self, path: str) -> Behaviour:
         """The behaviour for one more request."""
         with self._lock:
             now = self._behaviour
+            if not path.startswith(now.path):
+                return Behaviour()
             if now.times is not None:
                 left = now.times - 1
-                self._behaviour = Behaviour(now.status, now.delay_seconds, left) if left else Behaviour()
+                self._behaviour = replace(now, times=left) if left else Behaviour()
             return now
 
     def start(self) -> None:
@@ -202,6 +215,23 @@ class WebhookSink:
         self.close()
 
 
+def said(path: str, body: bytes) -> bytes:
+    """The words of who would have taken it: Slack's, PagerDuty's, or ok.
+
+    https://docs.slack.dev/reference/methods/chat.postMessage, https://developer.pagerduty.com/docs/send-alert-event
+    """
+    if path.startswith("/slack/"):
+        try:
+            stamp = json.loads(body).get("ts")
+        except (ValueError, AttributeError):
+            stamp = None
+        stamp = stamp or f"{time.time_ns() / 1e9:.6f}"
+        return json.dumps({"ok": True, "channel": "C0CUTOVER", "ts": stamp}).encode()
+    if path.startswith("/pagerduty/"):
+        return json.dumps({"status": "success", "message": "Event processed"}).encode()
+    return b"ok"
+
+
 def _handler(sink: WebhookSink) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -210,11 +240,16 @@ def _handler(sink: WebhookSink) -> type[BaseHTTPRequestHandler]:
             body = self._body()
             if body is None:
                 return
-            behaviour = sink.take()
+            behaviour = sink.take(self.path)
             # Recorded before the delay: whoever gave up waiting did send it.
-            _append(Path(sink.root, WEBHOOKS), asdict(self._call(body, behaviour.status)))
+            _append(Path(sink.root, WEBHOOKS), asdict(self._call(body, behaviour)))
             time.sleep(behaviour.delay_seconds)
-            self._answer(behaviour.status, b"ok" if behaviour.status < 400 else b"refused as told")
+            if behaviour.status >= 400:
+                self._answer(behaviour.status, b"refused as told")
+            elif behaviour.garbage:
+                self._answer(behaviour.status, b"<html>\x00 not what you expect")
+            else:
+                self._answer(behaviour.status, said(self.path, body))
 
         def do_PUT(self) -> None:
             body = self._body()
@@ -245,14 +280,15 @@ def _handler(sink: WebhookSink) -> type[BaseHTTPRequestHandler]:
                 return None
             return self.rfile.read(int(length))
 
-        def _call(self, body: bytes, status: int) -> Webhook:
+        def _call(self, body: bytes, behaviour: Behaviour) -> Webhook:
             encoded = None
             try:
                 text = body.decode("utf-8")
             except UnicodeDecodeError:
                 text, encoded = "", base64.b64encode(body).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            return Webhook(self.command, self.path, headers, text, status, encoded)
+            taken = behaviour.status < 400 and not behaviour.garbage
+            return Webhook(self.command, self.path, headers, text, behaviour.status, encoded, taken)
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

@@ -33,7 +33,7 @@ CONTROL_FUNCTIONS = (
     "evidence",
 )
 #: The control plane's too, but no state machine calls them: no deployment waits for what is for people.
-PEOPLE_FUNCTIONS = ("report",)
+PEOPLE_FUNCTIONS = ("report", "notify", "status", "announce")
 ENVIRONMENT_FUNCTIONS = ("database", "probe", "load")
 # In the environment too, but Secrets Manager's to call, not the control plane's.
 ROTATION = "rotation"
@@ -113,6 +113,23 @@ class Names:
     @property
     def parameter(self) -> str:
         return f"/cutover/{self.environment}/configuration"
+
+    @property
+    def notifications_parameter(self) -> str:
+        return f"/cutover/{self.environment}/notifications"
+
+    def notices_queue(self, channel: str) -> str:
+        """The queue of what a channel has yet to tell people."""
+        return self.named(f"notices-{channel}.fifo")
+
+    @property
+    def topic(self) -> str:
+        """The topic whose subscribers are told by SMS."""
+        return self.named("urgent")
+
+    def token(self, channel: str) -> str:
+        """The secret with a channel's token."""
+        return self.secret(f"notifications-{channel}")
 
     @property
     def state_machine(self) -> str:

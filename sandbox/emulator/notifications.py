@@ -1,4 +1,4 @@
-"""E-mail and SMS land in the sandbox's mail sink, as nobody outside may get any.
+"""E-mail, SMS and webhook calls land in the sandbox's sinks, as nobody outside may get any.
 
 Caught are SES (SendEmail, SendRawEmail, templates and bulk, in both API versions), SNS topics with e-mail
 and SMS subscribers, and SNS messages straight to a phone number.
@@ -15,8 +15,9 @@ from typing import Any, SupportsIndex
 from ministack.services import ses, ses_v2, sns
 
 from sandbox.emulator.context import Context, replace, seam
-from sandbox.sinks import Mail, append_mail
+from sandbox.sinks import Mail, WebhookSink, append_mail
 
+WEBHOOK_PORT = 8090
 _SNS_SENDER = "no-reply@sns.amazonaws.com"
 _SMS_SENDER = "NOTICE"
 _EMAIL_PROTOCOLS = ("email", "email-json")
@@ -40,6 +41,8 @@ class _Outbox(list[Any]):
 
 def install(context: Context) -> None:
     root = context.settings.root
+    # Where a configuration may send them: an address of the VPC that belongs to no subnet.
+    WebhookSink(root, WEBHOOK_PORT, f"{context.settings.network}.0.5").start()
     _catch_ses(root)
     _catch_sns_topics(root)
     _catch_sms(root)

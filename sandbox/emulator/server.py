@@ -41,6 +41,7 @@ ADDITIONS = (
     "metrics",
     "alarms",
     "notifications",
+    "status_page",
 )
 
 

@@ -1,13 +1,12 @@
 """The journal: lock, deployments, releases per colour. And the configuration that the functions read."""
 
-import json
-
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from config.model import Configuration
+from stacks.constructs.parameter import compact
 from stacks.naming import Names
 
 
@@ -44,5 +43,5 @@ def configuration_parameter(scope: Construct, names: Names, configuration: Confi
         name=names.parameter,
         type="String",
         description="What Cutover's functions read of the configuration file",
-        value=json.dumps(configuration.for_lambdas(), sort_keys=True),
+        value=compact(configuration.for_lambdas()),
     )

@@ -38,7 +38,7 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
         Statement(["s3:ListBucket"], [sources]),
         Statement(
             ["lambda:InvokeFunction"],
-            [names.function_arn(f) for f in ("rollback", "drift", "approval", "evidence")],
+            [names.function_arn(f) for f in ("rollback", "drift", "approval", "evidence", "announce")],
         ),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
         # Reports are made with the caller's own rights.

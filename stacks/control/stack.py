@@ -17,9 +17,11 @@ from stacks.control.dashboard import control_dashboard
 from stacks.control.events import alarm_rule, bus, ended_rule, evidence_rule, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
+from stacks.control.notifications import announcing, notifications
 from stacks.control.operator import operator_policy
 from stacks.control.provisioning import service_role
 from stacks.control.reports import reports
+from stacks.control.status import status_page
 from stacks.control.templates import EnvironmentTemplate, publish
 from stacks.naming import ENVIRONMENT_FUNCTIONS, Names
 
@@ -119,6 +121,9 @@ class ControlStack(cdk.Stack):
         )
         nightly(self, names, configuration.window, configuration.nightly, machine.ref)
         reports(self, names, configuration, code, told)
+        notifications(self, names, configuration, code)
+        announcing(self, names, code)
+        status_page(self, names, code, public=configuration.status_page.public)
         operator_policy(self, names)
         control_dashboard(self, names)
 

@@ -27,7 +27,7 @@ class Template:
         self.paths = paths
         bodies = [json.loads(path.read_text()) for path in paths]
         self.resources = merged(body["Resources"] for body in bodies)
-        self.outputs = merged(body["Outputs"] for body in bodies)
+        self.outputs = merged(body.get("Outputs", {}) for body in bodies)
         self.parameters = {name: p for body in bodies for name, p in body.get("Parameters", {}).items()}
 
         handed = {name: self.outputs[name]["Value"] for name in self.parameters if name in self.outputs}

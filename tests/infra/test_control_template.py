@@ -17,7 +17,7 @@ from stacks.control import events
 from stacks.control.build import BUILDSPEC
 from stacks.control.stack import DEFINITION
 from stacks.control.templates import EnvironmentTemplate, publish
-from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, TEMPLATES, Names
+from stacks.naming import CONTROL_FUNCTIONS, ENVIRONMENT_FUNCTIONS, PEOPLE_FUNCTIONS, TEMPLATES, Names
 
 EVERYWHERE = {
     "CUTOVER_ENVIRONMENT",
@@ -61,6 +61,9 @@ VARIABLES = {
         "SCHEDULE_ROLE_ARN",
         "FUNCTION_ARN",
     },
+    "notify": {"NOTIFICATIONS_PARAMETER", "SECRETS_PREFIX", "TOPIC_ARN"},
+    "status": {"CONFIGURATION_PARAMETER"},
+    "announce": {"CONFIGURATION_PARAMETER"},
 }
 IN_ENVIRONMENT = {
     "database": {
@@ -461,7 +464,7 @@ def test_what_a_function_is_told_keeps_within_lambdas_limit(each):
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
     arn = 120
-    for name in CONTROL_FUNCTIONS:
+    for name in (*CONTROL_FUNCTIONS, *PEOPLE_FUNCTIONS):
         variables = function(each.control, each.names, name)["Environment"]["Variables"]
         if "TEMPLATES" in variables:
             variables = {**variables, "TEMPLATES": json.dumps(told(each, name), separators=(",", ":"))}
@@ -477,6 +480,5 @@ def test_a_parameter_that_no_earlier_stack_fills_is_refused_at_synthesis(tmp_pat
 
 
 def test_what_the_functions_read_is_the_configuration(each):
-    parameter = each.control.one("AWS::SSM::Parameter")
-    assert parameter["Name"] == f"/cutover/{each.name}/configuration"
+    parameter = each.control.named("AWS::SSM::Parameter", "Name", f"/cutover/{each.name}/configuration")
     assert json.loads(parameter["Value"]) == each.configuration.for_lambdas()

@@ -214,6 +214,22 @@ RIGHTS = {
         "iam:PassRole",
         "sqs:SendMessage",
     },
+    # In staging nobody is told yet: no channel is configured.
+    "notify": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "ssm:GetParameter"},
+    "status": {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:PutItem",
+        "ssm:GetParameter",
+        "cloudwatch:GetMetricData",
+    },
+    "announce": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "events:PutEvents",
+        "ssm:GetParameter",
+    },
     "database": {"s3:GetObject", "secretsmanager:GetSecretValue"},
     "rotation": {
         "dynamodb:GetItem",

@@ -68,7 +68,7 @@ def test_a_slow_sink_keeps_the_call_of_a_sender_that_gives_up(sink: WebhookSink)
     [
         (b"no", "JSON"),
         (b"[]", "JSON object"),
-        (b'{"state": 1}', "status, delay_seconds and times"),
+        (b'{"state": 1}', "status, delay_seconds, times"),
         (b'{"status": 99}', "status is 99"),
         (b'{"status": true}', "status is True"),
         (b'{"delay_seconds": -1}', "delay_seconds is -1"),

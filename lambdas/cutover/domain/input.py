@@ -100,6 +100,11 @@ class Input:
         }
 
 
+def read_version(raw: Mapping[str, Any]) -> str:
+    """A version's name. Raises InvalidInputError."""
+    return _matching(raw, "version", _VERSION, "letters, digits, dots, dashes and underscores, at most 64")
+
+
 def read_input(raw: object, environment: str) -> Input:
     """Raises InvalidInputError with one message for the first thing that is wrong: field, value, way out.
 
@@ -120,7 +125,7 @@ def read_input(raw: object, environment: str) -> Input:
             f"environment: {named!r} is not served by this state machine; "
             f"write {environment!r}, or start the machine cutover-{named}-deploy"
         )
-    version = _matching(raw, "version", _VERSION, "letters, digits, dots, dashes and underscores, at most 64")
+    version = read_version(raw)
     source, image = raw.get("source"), raw.get("image")
     mode = Mode(_choice(raw, "mode", ASKED))
     if mode is Mode.VERIFY and (source is not None or image is not None or raw.get("frontend") is not None):

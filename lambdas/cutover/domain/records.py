@@ -29,6 +29,8 @@ class Key(NamedTuple):
 LOCK = Key("LOCK", "LOCK")
 LIVE = Key("LIVE", "backend")
 FREEZE = Key("FREEZE", "FREEZE")
+# The release that users have been told of before it comes.
+ANNOUNCED = Key("ANNOUNCED", "ANNOUNCED")
 # What the monitoring tier was last brought, and how that went.
 MONITORING = Key("MONITORING", "MONITORING")
 DRILL = Key("DRILL", "LAST")

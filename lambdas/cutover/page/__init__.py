@@ -1,0 +1,1 @@
+"""The status page: plain files, served by the status function."""
