@@ -215,6 +215,7 @@ def _values(event: Event, locale: Locale) -> dict[str, Any]:
         "status": word(locale, "status", detail.get("status", MISSING)),
         "expires": moment(locale, str(expires)) if expires else None,
         "opening": moment(locale, str(opening)) if opening else None,
+        **{name: moment(locale, str(detail[name])) for name in ("since", "until") if detail.get(name)},
     }
 
 
