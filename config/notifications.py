@@ -1,4 +1,4 @@
-"""Whom deployments are told to, and how (requirements A4, F2): the table [notifications].
+"""Whom deployments are told to, and how (requirements A4, F2): the tables [notifications] and [status_page].
 
 A channel whose table is left out does not exist. Tokens are in Secrets Manager, never here.
 """

@@ -204,6 +204,18 @@ def document(statement: Statement) -> dict[str, Any]:
     return written
 
 
+def only_tls(action: str, resource: str) -> dict[str, Any]:
+    """The statement of a resource's own policy by which nobody reaches it in the clear."""
+    return {
+        "Sid": "OnlyTls",
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": action,
+        "Resource": resource,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     """Record on this one construct why a rule of cdk-nag does not apply to it."""
     cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))

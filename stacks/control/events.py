@@ -10,7 +10,7 @@ from constructs import Construct
 
 from config.model import Nightly, Window
 from stacks.constructs.function import Function
-from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.constructs.policy import Statement, acknowledge, only_tls, role
 from stacks.naming import COLOURS, SERVICES, Names
 
 #: An alarm's event that is older than this would move traffic for a reason that has passed.
@@ -142,7 +142,7 @@ def may_invoke(scope: Construct, names: Names, function: Function, rule: str, bu
         action="lambda:InvokeFunction",
         function_name=function.function.ref,
         principal="events.amazonaws.com",
-        source_arn=_rule_arn(names, rule, bus),
+        source_arn=rule_arn(names, rule, bus),
     )
 
 
@@ -162,7 +162,8 @@ def retries(scope: Construct, function: Function, queue: sqs.CfnQueue, seconds: 
     )
 
 
-def _rule_arn(names: Names, rule: str, bus: str) -> str:
+def rule_arn(names: Names, rule: str, bus: str) -> str:
+    """Of the rule cutover-ENV-RULE; of the default bus (""), or of `bus`."""
     return names.arn("events", f"rule/{f'{bus}/' if bus else ''}{names.named(rule)}")
 
 
@@ -183,21 +184,14 @@ def dead_letters_queue(scope: Construct, names: Names, rule: str, bus: str = "")
         policy_document={
             "Version": "2012-10-17",
             "Statement": [
-                {
-                    "Sid": "OnlyTls",
-                    "Effect": "Deny",
-                    "Principal": {"AWS": "*"},
-                    "Action": "sqs:*",
-                    "Resource": queue.attr_arn,
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
+                only_tls("sqs:*", queue.attr_arn),
                 {
                     "Sid": "Undelivered",
                     "Effect": "Allow",
                     "Principal": {"Service": "events.amazonaws.com"},
                     "Action": "sqs:SendMessage",
                     "Resource": queue.attr_arn,
-                    "Condition": {"ArnEquals": {"aws:SourceArn": _rule_arn(names, rule, bus)}},
+                    "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn(names, rule, bus)}},
                 },
             ],
         },

@@ -19,14 +19,42 @@ from config.model import Configuration
 from config.notifications import Notifications
 from stacks.constructs.function import Code, Function, FunctionSpec, make_function
 from stacks.constructs.parameter import compact
-from stacks.constructs.policy import Statement, acknowledge
+from stacks.constructs.policy import Statement, acknowledge, only_tls
+from stacks.control.events import FOURTEEN_DAYS, dead_letters_queue, rule_arn
 from stacks.naming import Names
 
-FOURTEEN_DAYS = 14 * 24 * 3600
 #: SQS's own most: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 MOST_TRIES = 1000
+#: The events that are more than `info`: a channel that takes less hears of these, so that the function is not
+#: called to tell nobody.
+MATTERS = (
+    "ReleaseAnnounced",
+    "ReleaseWithdrawn",
+    "DeploymentSucceeded",
+    "DeploymentFailed",
+    "RolledBack",
+    "RollbackRefused",
+    "DriftFound",
+    "ApprovalRequested",
+    "Frozen",
+    "Unfrozen",
+    "ContractionFailed",
+    "DrillFailed",
+    "DrillStopped",
+)
+RULE = "notices"
 #: The application's is the key that signs: the random one is as good as any.
 TOKENS = ("slack", "pagerduty", "application")
+
+
+#: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
+_ONLY_WHAT_MATTERS = lambda_.CfnEventSourceMapping.FilterCriteriaProperty(
+    filters=[
+        lambda_.CfnEventSourceMapping.FilterProperty(
+            pattern=json.dumps({"body": {"detail-type": list(MATTERS)}})
+        )
+    ]
+)
 
 
 def notifications(scope: Construct, names: Names, configuration: Configuration, code: Code) -> Function:
@@ -44,37 +72,18 @@ def notifications(scope: Construct, names: Names, configuration: Configuration, 
     if queues:
         _rule(here, names, queues)
     for channel, queue in queues.items():
+        least = getattr(plan, channel).severity
         mapping = lambda_.CfnEventSourceMapping(
             here,
             f"{channel.capitalize()}Mapping",
             event_source_arn=queue.attr_arn,
             function_name=function.function.ref,
             batch_size=1,
+            filter_criteria=_ONLY_WHAT_MATTERS if least != "info" else None,
         )
         # Lambda looks whether the role may read the queue when the mapping is made.
         mapping.add_resource_dependency(function.role)
     return function
-
-
-def announcing(scope: Construct, names: Names, code: Code) -> Function:
-    """Make the function by which people announce a release and withdraw it."""
-    spec = FunctionSpec(
-        name="announce",
-        purpose="Tells users of a release before it comes, and that it will not",
-        timeout_seconds=30,
-        memory_mb=512,
-        statements=[
-            Statement(
-                ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-                [names.arn("dynamodb", f"table/{names.journal}")],
-                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["ANNOUNCED"]}},
-            ),
-            Statement(["events:PutEvents"], [names.arn("events", f"event-bus/{names.bus}")]),
-            Statement(["ssm:GetParameter"], [names.arn("ssm", f"parameter{names.parameter}")]),
-        ],
-        environment={"CONFIGURATION_PARAMETER": names.parameter},
-    )
-    return make_function(scope, names, spec, code)
 
 
 def _spec(names: Names, plan: Notifications) -> FunctionSpec:
@@ -160,7 +169,7 @@ def _topic(scope: Construct, names: Names, numbers: tuple[str, ...]) -> None:
         scope,
         "TopicPolicy",
         topics=[topic.ref],
-        policy_document=_only_tls("sns:Publish", topic.ref),
+        policy_document=_document(only_tls("sns:Publish", topic.ref)),
     )
 
 
@@ -193,33 +202,16 @@ def _queue(scope: Construct, names: Names, channel: str, plan: Notifications) ->
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": "sqs:SendMessage",
         "Resource": queue.attr_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": _rule_arn(names)}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn(names, RULE, names.bus)}},
     }
     for id, one, more in (("Queue", queue, [delivery]), ("DeadLetters", dead, [])):
-        policy = _only_tls("sqs:*", one.attr_arn, *more)
+        policy = _document(only_tls("sqs:*", one.attr_arn), *more)
         sqs.CfnQueuePolicy(scope, f"{title}{id}Policy", queues=[one.ref], policy_document=policy)
     return queue
 
 
-def _only_tls(action: str, resource: str, *more: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "OnlyTls",
-                "Effect": "Deny",
-                "Principal": {"AWS": "*"},
-                "Action": action,
-                "Resource": resource,
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            },
-            *more,
-        ],
-    }
-
-
-def _rule_arn(names: Names) -> str:
-    return names.arn("events", f"rule/{names.bus}/{names.named('notices')}")
+def _document(*statements: Mapping[str, object]) -> dict[str, object]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
 def _rule(scope: Construct, names: Names, queues: dict[str, sqs.CfnQueue]) -> None:
@@ -227,10 +219,11 @@ def _rule(scope: Construct, names: Names, queues: dict[str, sqs.CfnQueue]) -> No
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
     """
+    undelivered = dead_letters_queue(scope, names, RULE, names.bus)
     events.CfnRule(
         scope,
         "Rule",
-        name=names.named("notices"),
+        name=names.named(RULE),
         description="What deployments have to tell goes to the people's channels",
         event_bus_name=names.bus,
         state="ENABLED",
@@ -241,6 +234,7 @@ def _rule(scope: Construct, names: Names, queues: dict[str, sqs.CfnQueue]) -> No
                 arn=queue.attr_arn,
                 # One group: an environment has one deployment at a time.
                 sqs_parameters=events.CfnRule.SqsParametersProperty(message_group_id=names.environment),
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=undelivered.attr_arn),
             )
             for channel, queue in queues.items()
         ],

@@ -11,13 +11,14 @@ from stacks.constructs.code import ROOT, code_asset, layer
 from stacks.constructs.function import Code, Function
 from stacks.constructs.policy import Statement
 from stacks.constructs.state_machine import state_machine
+from stacks.control.announcing import announcing
 from stacks.control.build import artifacts_bucket, build_project, repositories
 from stacks.control.contraction import contraction
 from stacks.control.dashboard import control_dashboard
 from stacks.control.events import alarm_rule, bus, ended_rule, evidence_rule, launch_rule, nightly
 from stacks.control.functions import Provisioning, control_functions
 from stacks.control.journal import configuration_parameter, journal
-from stacks.control.notifications import announcing, notifications
+from stacks.control.notifications import notifications
 from stacks.control.operator import operator_policy
 from stacks.control.provisioning import service_role
 from stacks.control.reports import reports

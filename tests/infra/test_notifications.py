@@ -8,10 +8,11 @@ import pytest
 
 from config.model import load
 from config.notifications import Application, Email, Notifications, PagerDuty, Slack, Sms
+from cutover.domain.notices import SEVERITY, Severity
 from stacks.app import new_app
 from stacks.constructs.function import Code
 from stacks.control.edge import CACHING_DISABLED
-from stacks.control.notifications import MOST_TRIES, notifications
+from stacks.control.notifications import MATTERS, MOST_TRIES, notifications
 from stacks.control.status import status_page
 from stacks.naming import Names
 from tests.infra.conftest import Template, checks
@@ -69,6 +70,8 @@ def test_the_rule_hands_everything_of_ours_to_every_channels_queue(everybody):
         queue = queue_of(everybody.control, target["Arn"])
         assert queue["QueueName"] == everybody.names.notices_queue(target["Id"])
         assert target["SqsParameters"] == {"MessageGroupId": "sandbox"}
+        undelivered = queue_of(everybody.control, target["DeadLetterConfig"]["Arn"])
+        assert undelivered["QueueName"] == everybody.names.named("notices-dead-letters")
 
 
 def test_a_channels_queue_keeps_the_order_and_gives_up_late(everybody):
@@ -84,6 +87,17 @@ def test_a_channels_queue_keeps_the_order_and_gives_up_late(everybody):
         assert dead["FifoQueue"], "SQS wants the dead letters of a FIFO queue in one"
     for mapping in everybody.control.of("AWS::Lambda::EventSourceMapping").values():
         assert mapping["BatchSize"] == 1
+
+
+def test_the_function_is_called_for_what_a_channel_takes_and_not_to_tell_nobody(everybody):
+    assert set(MATTERS) == {kind for kind, severity in SEVERITY.items() if severity > Severity.INFO}
+    for mapping in everybody.control.of("AWS::Lambda::EventSourceMapping").values():
+        channel = queue_of(everybody.control, mapping["EventSourceArn"])["QueueName"]
+        if channel == everybody.names.notices_queue("slack"):
+            assert "FilterCriteria" not in mapping
+        else:
+            (only,) = mapping["FilterCriteria"]["Filters"]
+            assert json.loads(only["Pattern"]) == {"body": {"detail-type": list(MATTERS)}}
 
 
 def test_where_nobody_is_told_there_is_no_rule_and_no_queue(staging):

@@ -87,12 +87,12 @@ class Slack:
 
     def deliver(self, notice: Notice, text: str, place: str | None) -> str | None:
         body: dict[str, Any] = {"channel": self._channel, "text": escaped(text)[:SLACK_LENGTH]}
+        # An edit is made in the channel's own id, which the first answer told.
+        channel, _, stamp = (place or "").partition("/")
         if notice.part == "reply":
-            self._call("chat.postMessage", {**body, "thread_ts": place, "reply_broadcast": True})
+            self._call("chat.postMessage", {**body, "thread_ts": stamp or None, "reply_broadcast": True})
             return place
         if place is not None:
-            # An edit is made in the channel's own id, which the first answer told.
-            channel, _, stamp = place.partition("/")
             answer = self._call("chat.update", {**body, "channel": channel, "ts": stamp}, tolerate=_GONE)
             if answer.get("ok"):
                 return place
@@ -100,10 +100,8 @@ class Slack:
         return f"{answer['channel']}/{answer['ts']}"
 
     def _call(
-        self, method: str, body: dict[str, Any], tolerate: frozenset[str] = frozenset()
+        self, method: str, body: Mapping[str, Any], tolerate: frozenset[str] = frozenset()
     ) -> Mapping[str, Any]:
-        if "thread_ts" in body:
-            body["thread_ts"] = str(body["thread_ts"] or "").rpartition("/")[2] or None
         answer = self._web.post(
             f"{self._api}/{method}",
             {**body, "unfurl_links": False},
