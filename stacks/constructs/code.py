@@ -12,6 +12,7 @@ import jsii
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
+from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[2]
 LAMBDAS = ROOT / "lambdas"
@@ -20,7 +21,6 @@ RUNTIME = lambda_.Runtime.PYTHON_3_12
 PYTHON_VERSION = "3.12"
 # Lambda's runtimes are Amazon Linux 2023 (glibc 2.34), which takes manylinux2014 wheels.
 PLATFORM = "x86_64-manylinux2014"
-PIP_PLATFORM = "manylinux2014_x86_64"
 
 
 def code_asset(scope: Construct) -> assets.Asset:
@@ -72,8 +72,11 @@ def content_hash(files: Iterable[Path], *, salt: str = "") -> str:
 
 
 def install_command(requirements: Path, target: Path) -> list[str]:
-    """uv when it is there, because it takes a second; else pip. Both take wheels for Lambda only."""
-    common = [
+    """uv comes with the other requirements: a venv that it made has no pip. Wheels for Lambda only."""
+    return [
+        find_uv_bin(),
+        "pip",
+        "install",
         "--quiet",
         "--target",
         str(target),
@@ -81,31 +84,20 @@ def install_command(requirements: Path, target: Path) -> list[str]:
         ":all:",
         "--python-version",
         PYTHON_VERSION,
+        "--python-platform",
+        PLATFORM,
+        "--requirement",
+        str(requirements),
     ]
-    if uv := shutil.which("uv"):
-        return [
-            uv,
-            "pip",
-            "install",
-            *common,
-            "--python-platform",
-            PLATFORM,
-            "--requirement",
-            str(requirements),
-        ]
-    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
-    return [*pip, *common, "--platform", PIP_PLATFORM, "--requirement", str(requirements)]
 
 
 def install_libraries(requirements: Path, target: Path) -> None:
     """Install the wheels; uv asks its cache first, so that a second build needs no network."""
     command = install_command(requirements, target)
-    if command[1] == "pip":
-        cached = subprocess.run([*command, "--offline"], check=False, capture_output=True)
-        if cached.returncode == 0:
-            return
-    # What the installer has to say goes to stderr: stdout belongs to the CDK CLI.
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    cached = subprocess.run([*command, "--offline"], check=False, capture_output=True)
+    if cached.returncode:
+        # What the installer has to say goes to stderr: stdout belongs to the CDK CLI.
+        subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 def copy_package(files: Iterable[Path], target: Path) -> None:
