@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +13,15 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
+#: For a pipe or a file, whose reader has no width: tables stay in one line each.
+WIDTH_OF_A_PIPE = 160
+
+out = Console(
+    highlight=False,
+    soft_wrap=True,
+    emoji=False,
+    width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE,
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
 (Ref returns the ARN, random suffix included) and
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetRandomPassword.html (the generator).
-ministack answers Ref with the name, and generates punctuation that the template excludes.
+ministack answers Ref with the name, looks for drift by it, and generates excluded punctuation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from ministack.services import secretsmanager
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import drift, provisioners
 
 from sandbox.emulator.context import Context, Properties, Provisioned, replace, seam
 
@@ -34,6 +34,9 @@ def install(context: Context) -> None:
     """Put the ARN in the place of the name, and the service's own generator in the place of ministack's."""
     replace(provisioners, "_sm_secret_string", lambda properties: _secret_string(context, properties))
     context.add_resource(_TYPE, _create, _update, _delete)
+    readers = seam(drift, "_DRIFT_READERS")
+    read, compared = readers[_TYPE]
+    readers[_TYPE] = (lambda physical_id, properties: read(_name(physical_id), properties), compared)
 
 
 def _secret_string(context: Context, properties: Properties) -> str:

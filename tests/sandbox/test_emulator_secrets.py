@@ -52,6 +52,13 @@ def made(emulator: Any) -> Any:
     formation.delete_stack(StackName="secrets")
 
 
+def test_a_secret_as_it_was_made_has_no_drift(made: Any) -> None:
+    formation = made.client("cloudformation")
+    detection = formation.detect_stack_drift(StackName="secrets")["StackDriftDetectionId"]
+    found = formation.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
+    assert (found["DetectionStatus"], found["StackDriftStatus"]) == ("DETECTION_COMPLETE", "IN_SYNC")
+
+
 def test_ref_of_a_secret_is_its_arn(made: Any) -> None:
     arn = output(made.client("cloudformation"))
     described = made.client("secretsmanager").describe_secret(SecretId="the-test/admin")

@@ -182,6 +182,12 @@ def test_the_checkpoint_is_of_the_first_hour(scene: Scene) -> None:
     assert found["totals"]["requests"] == wanted
 
 
+def test_in_its_first_minute_a_release_has_nothing_to_report_on_yet(scene: Scene) -> None:
+    scene.now = NOON + timedelta(seconds=20)
+    with pytest.raises(InvalidInputError, match="live for less than a minute; ask again in a minute"):
+        scene.report(Kind.CHECKPOINT, until=None)
+
+
 def test_the_last_minutes_are_awaited_and_are_no_gap(scene: Scene) -> None:
     """CloudWatch shows a metric some minutes late."""
     late = busy_day()

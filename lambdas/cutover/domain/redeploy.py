@@ -97,7 +97,10 @@ def wanted_deployment(wish: Wish, live: Live | None, environment: str) -> str:
             f"that failed; name another with --to (`cutover history {environment}` shows them)"
         )
     if live.previous_deployment is None:
-        raise NothingToRollBackError(f"version {live.version} is the first release on {environment}")
+        raise NothingToRollBackError(
+            f"version {live.version} is the first release on {environment}: there is nothing to go back to; "
+            "deploy a version that mends it"
+        )
     return live.previous_deployment
 
 

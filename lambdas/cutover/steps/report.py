@@ -66,6 +66,11 @@ def make_report(
     span = _span(wish, live, now)
     period = period_of(*span)
     span = Span(floored(span.since, period), floored(span.until, period))
+    if span.since >= span.until:
+        raise InvalidInputError(
+            "there is nothing to report on yet: the release has been live for less than a minute; "
+            "ask again in a minute"
+        )
     records = _records(journal)
     spells = spells_of(records, live, *span)
     colours: dict[Colour, Mapping[str, Any]] = {}

@@ -131,7 +131,10 @@ def _asked(
 
 def _something_to_go_back_to(live: Live, environment: str) -> None:
     if live.previous_deployment is None:
-        raise NothingToRollBackError(f"version {live.version} is the first release on {environment}")
+        raise NothingToRollBackError(
+            f"version {live.version} is the first release on {environment}: there is nothing to go back to; "
+            "deploy a version that mends it"
+        )
     if live.rolled_back:
         raise NothingToRollBackError(
             f"version {live.previous_version} was rolled back already; {live.version} is live"
