@@ -24,7 +24,7 @@ import botocore.exceptions
 import click
 import psutil
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.errors import ExitCode
 from sandbox import identities, processes, status_page, supervisor
@@ -125,9 +125,10 @@ def status(as_json: bool) -> None:
         host, port = status_page.address(settings.network)
         click.echo(f"the status page, once the control plane is installed: http://{host}:{port}/")
         if running:
-            table = Table("process", "pid", "MB")
+            table = Table("process", "pid", "MB", Column("command", no_wrap=True, overflow="ellipsis"))
             for process in running:
-                table.add_row(process["name"], str(process["pid"]), str(process["megabytes"]))
+                name, command = process["name"], process["command"]
+                table.add_row(name, str(process["pid"]), str(process["megabytes"]), command)
             Console().print(table)
     if not answers:
         sys.exit(ExitCode.FAILED)
