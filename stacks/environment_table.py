@@ -35,6 +35,7 @@ PARTS = {
     "MonitoringHost": "B8",
     "Monitoring": "D1",
     "Functions": "C2, C5, C6, C7",
+    "Scan": "C5c",
     "Rotation": "C2",
     "ReleaseDocument": "C3",
 }

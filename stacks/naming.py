@@ -206,6 +206,15 @@ class Names:
         return self.named(f"{service}-{colour}")
 
     @property
+    def scan_project(self) -> str:
+        """The CodeBuild project that scans a release on the test listener."""
+        return self.named("scan")
+
+    @property
+    def scan_project_arn(self) -> str:
+        return self.arn("codebuild", f"project/{self.scan_project}")
+
+    @property
     def monitoring_group(self) -> str:
         return self.named("monitoring")
 

@@ -300,6 +300,13 @@ class Documents(Protocol):
     def keep(self, key: str, body: bytes, media_type: str = "application/json") -> None: ...
 
 
+class Reports(Protocol):
+    """What builds leave behind."""
+
+    def location(self, key: str) -> str: ...
+    def read(self, key: str) -> bytes | None: ...
+
+
 class EvidenceStore(Protocol):
     """Where evidence is kept: what is there once is never written over."""
 

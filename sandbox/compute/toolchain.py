@@ -1,10 +1,12 @@
-"""What stands in `.sandbox/bin`: `docker`, `aws` and `python3` for the PATH of instances and builds."""
+"""What stands in `.sandbox/bin` for the PATH of instances and builds: `docker`, `pip-audit`, `aws`,
+`schemathesis` and `python3`."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
 
+import packaging
 import yaml
 
 from sandbox.compute.store import base_python, write_atomically
@@ -18,6 +20,14 @@ from pathlib import Path
 from sandbox.compute.docker_cli import main
 sys.exit(main(sys.argv[1:], Path({root!r}), {uv!r}))
 """
+_AUDIT = """#!{python} -IS
+# Generated: the `pip-audit` of the sandbox in {root}.
+import sys
+sys.path[:0] = [{repository!r}]
+sys.path.extend({packages!r})
+from sandbox.compute.audit_cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def find_uv() -> str | None:
@@ -30,16 +40,19 @@ def install(root: Path) -> Path:
     """Write the stand-ins into ROOT/bin (the same again is harmless) and return that folder."""
     folder = root / "bin"
     folder.mkdir(parents=True, exist_ok=True)
-    text = _DOCKER.format(
-        python=sys.executable,
-        root=str(root),
-        repository=str(Path(__file__).resolve().parents[2]),
-        packages=[str(Path(yaml.__file__).resolve().parents[1])],
-        uv=find_uv(),
-    )
-    write_atomically(folder / "docker", text.encode(), 0o755)
-    aws = Path(sys.prefix) / "bin" / "aws"
-    write_atomically(folder / "aws", f'#!/bin/sh\nexec "{sys.executable}" "{aws}" "$@"\n'.encode(), 0o755)
+    machine = {
+        "python": sys.executable,
+        "root": str(root),
+        "repository": str(Path(__file__).resolve().parents[2]),
+    }
+    for name, template, library in (("docker", _DOCKER, yaml), ("pip-audit", _AUDIT, packaging)):
+        libraries = [str(Path(str(library.__file__)).resolve().parents[1])]
+        text = template.format(**machine, packages=libraries, uv=find_uv())
+        write_atomically(folder / name, text.encode(), 0o755)
+    for name in ("aws", "schemathesis"):
+        program = Path(sys.prefix) / "bin" / name
+        text = f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n'
+        write_atomically(folder / name, text.encode(), 0o755)
     python = base_python(root / "images") / "bin" / "python3"
     for name in ("python3", "python"):
         link = folder / name

@@ -20,21 +20,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.parser import HeaderParser
-from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from ministack.services import ecr
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
+from sandbox.advisories import Advisory, advisories
 from sandbox.emulator.context import Context, replace, seam
 
 log = logging.getLogger("sandbox.image_scans")
-ADVISORIES = Path(__file__).resolve().parents[1] / "advisories.json"
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 METADATA, NPM = "METADATA", "package.json"
 PINNED = re.compile(r"\d+\.\d+\.\d+[\w.+-]*")
@@ -43,34 +39,6 @@ AGAIN_SECONDS = 24 * 3600
 PAGE = 100
 SCAN = "cutoverImageScan"  # where an image's record keeps its scan
 Data = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Advisory:
-    """Versions from `introduced` until before `fixed` have the vulnerability."""
-
-    package: str
-    id: str
-    severity: str
-    introduced: str
-    fixed: str
-    description: str
-    uri: str
-
-    def affects(self, version: str) -> bool:
-        """Whether the version is in the range; one that can't be read is taken to be."""
-        try:
-            return Version(self.introduced) <= Version(version) < Version(self.fixed)
-        except InvalidVersion:
-            return True
-
-
-@cache
-def advisories() -> tuple[tuple[Advisory, ...], float]:
-    """The list, and when it was last changed (seconds since 1970)."""
-    document = json.loads(ADVISORIES.read_text(encoding="utf-8"))
-    changed = datetime.fromisoformat(document["updated"]).replace(tzinfo=UTC)
-    return tuple(Advisory(**each) for each in document["advisories"]), changed.timestamp()
 
 
 def packages(layers: Iterable[bytes]) -> dict[str, str]:

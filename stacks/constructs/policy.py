@@ -77,8 +77,10 @@ WITHOUT_RESOURCE = frozenset(
         "xray:PutTelemetryRecords",
         "xray:GetSamplingRules",
         "xray:GetSamplingTargets",
-        # The network interfaces of a function in a VPC: at creation there is no resource to narrow it to.
+        # The network interfaces of a function or a build in a VPC: at creation there is no resource to
+        # narrow it to.
         "ec2:CreateNetworkInterface",
+        "ec2:DescribeDhcpOptions",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSubnets",
         "ec2:DescribeVpcs",

@@ -23,11 +23,13 @@ PLAN_DAYS = 400
 EVIDENCE_DAYS = 1100
 #: Ubuntu, Docker and the AWS CLI. https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
 BUILD_IMAGE = "aws/codebuild/standard:7.0"
+PIP_AUDIT_VERSION = "2.10.1"
 
 
 def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
-    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip, plans/SHA256.json, boards/ID.json and
-    evidence/ID/NNNN.json by the deployment's id."""
+    """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip, plans/SHA256.json, boards/ID.json,
+    scans/ID.json and evidence/ID/NNNN.json by the deployment's id, and scans/dependencies/SHA256.json by the
+    source's."""
     bucket = private_bucket(
         scope,
         "Artifacts",
@@ -37,6 +39,7 @@ def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
             _expiring("sources", SOURCE_DAYS),
             _expiring("plans", PLAN_DAYS),
             _expiring("boards", PLAN_DAYS),
+            _expiring("scans", PLAN_DAYS),
             _expiring("evidence", EVIDENCE_DAYS),
         ],
     )
@@ -119,6 +122,7 @@ def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
                 [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"],
             ),
             Statement(["s3:GetBucketLocation", "s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
+            Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/dependencies/*"]),
             Statement(["ecr:GetAuthorizationToken"]),
             Statement(
                 [
@@ -161,6 +165,8 @@ def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
                     ("REPOSITORY", names.repository),
                     ("REPOSITORY_URI", names.repository_uri),
                     ("REGISTRY", names.repository_uri.partition("/")[0]),
+                    ("ARTIFACTS_BUCKET", names.artifacts_bucket),
+                    ("PIP_AUDIT_VERSION", PIP_AUDIT_VERSION),
                 )
             ],
         ),

@@ -272,10 +272,14 @@ def _release(names: Names) -> FunctionSpec:
             Statement(["autoscaling:DescribeAutoScalingGroups", "elasticloadbalancing:DescribeTargetHealth"]),
             *_send_command(names),
             Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/dependencies/*"]),
+            # Without it, a report that is not there answers 403 instead of 404.
+            Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
         ],
         environment={
             "RELEASE_DOCUMENT": names.release_document,
             "FRONTEND_RELEASE_DOCUMENT": names.document("frontend"),
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
             **_repositories(names),
         },
     )
@@ -316,8 +320,15 @@ def _observe(names: Names) -> FunctionSpec:
                 ["s3:GetEncryptionConfiguration"],
                 [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
             ),
+            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/*"]),
+            # Without it, a report that is not there answers 403 instead of 404.
+            Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
         ],
-        environment={"DASHBOARD": names.prefix, "BUCKETS": f"{names.files_bucket},{names.logs_bucket}"},
+        environment={
+            "DASHBOARD": names.prefix,
+            "BUCKETS": f"{names.files_bucket},{names.logs_bucket}",
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
+        },
     )
 
 

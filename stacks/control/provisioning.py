@@ -5,12 +5,20 @@ from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.policy import Statement, managed_policy, role
-from stacks.control.provisioning_rights import balancer, data, functions, instances, monitoring, network
+from stacks.control.provisioning_rights import (
+    balancer,
+    data,
+    functions,
+    instances,
+    monitoring,
+    network,
+    web_scan,
+)
 from stacks.naming import ENVIRONMENT_FUNCTIONS, ROTATION, Names
 
 #: The roles that the environment's templates make; the control plane's own are out of its reach.
 INSTANCE_ROLES = ("instance", "frontend-instance", "monitoring")
-ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, ROTATION, *INSTANCE_ROLES, "flow-logs")
+ENVIRONMENT_ROLES = (*ENVIRONMENT_FUNCTIONS, ROTATION, *INSTANCE_ROLES, "flow-logs", "scan")
 
 
 def service_role(
@@ -26,7 +34,7 @@ def service_role(
         "network": network(names),
         "data": data(names),
         "balancer": balancer(names, configuration),
-        "instances": instances(names),
+        "instances": [*instances(names), *web_scan(names)],
         "functions": [*functions(names, code_bucket), *monitoring(names)],
         "roles": _roles(names),
     }
@@ -58,6 +66,7 @@ def _roles(names: Names) -> list[Statement]:
         "lambda.amazonaws.com": [names.role_arn(function) for function in (*ENVIRONMENT_FUNCTIONS, ROTATION)],
         "ec2.amazonaws.com": [names.role_arn(name) for name in INSTANCE_ROLES],
         "vpc-flow-logs.amazonaws.com": [names.role_arn("flow-logs")],
+        "codebuild.amazonaws.com": [names.role_arn("scan")],
     }
     linked = ("autoscaling", "elasticache", "elasticloadbalancing", "rds")
     return [

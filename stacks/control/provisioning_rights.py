@@ -339,6 +339,21 @@ def functions(names: Names, code_bucket: str) -> list[Statement]:
     ]
 
 
+def web_scan(names: Names) -> list[Statement]:
+    """The project that scans a release."""
+    return [
+        Statement(
+            [
+                "codebuild:BatchGetProjects",
+                "codebuild:CreateProject",
+                "codebuild:DeleteProject",
+                "codebuild:UpdateProject",
+            ],
+            [names.scan_project_arn],
+        )
+    ]
+
+
 def monitoring(names: Names) -> list[Statement]:
     """Alarms, dashboard, log groups, the alerts' topic."""
     return [

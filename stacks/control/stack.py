@@ -157,6 +157,7 @@ def _substitutions(names: Names, functions: dict[str, Function]) -> dict[str, st
         **{f"{name.capitalize()}Function": function.arn for name, function in functions.items()},
         **{f"{name.capitalize()}Function": names.function_arn(name) for name in ENVIRONMENT_FUNCTIONS},
         "BuildProject": names.named("build"),
+        "ScanProject": names.scan_project,
         "FrontendRepository": names.repository_of("frontend"),
         "FrontendRepositoryUri": names.repository_uri_of("frontend"),
     }
@@ -173,7 +174,7 @@ def _machine_statements(names: Names, functions: dict[str, Function]) -> list[St
         ),
         Statement(
             ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"],
-            [names.arn("codebuild", f"project/{names.named('build')}")],
+            [names.arn("codebuild", f"project/{names.named('build')}"), names.scan_project_arn],
         ),
         Statement(
             ["events:PutTargets", "events:PutRule", "events:DescribeRule"],

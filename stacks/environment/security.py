@@ -49,6 +49,14 @@ def security_groups(
             ),
         ],
     )
+    scan = _group(
+        here,
+        "Scan",
+        names,
+        network,
+        "The builds that scan the service",
+        egress=[*outward, _to(ANYWHERE, configuration.backend.test_listener_port, "The test listener")],
+    )
     database = _group(here, "Database", names, network, "DocumentDB")
     cache = _group(here, "Cache", names, network, "Redis")
 
@@ -73,7 +81,7 @@ def security_groups(
     _between(here, "MonitoringToBackend", monitoring, backend, (ports[0], ports[-1]))
     for watched in (backend, frontend):
         _between(here, f"{watched.node.id}ToLogs", watched, monitoring, (BEATS_PORT, BEATS_PORT))
-    groups = (balancer, backend, frontend, database, cache, functions, monitoring)
+    groups = (balancer, backend, frontend, database, cache, functions, scan, monitoring)
     return {group.node.id: group.attr_group_id for group in groups}
 
 

@@ -10,6 +10,7 @@ from stacks.environment.monitoring_host import monitoring_host
 from stacks.environment.network import network
 from stacks.environment.release import release_documents
 from stacks.environment.rotation import rotation
+from stacks.environment.scan import scan_project
 from stacks.environment.security import security_groups
 from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
@@ -66,6 +67,7 @@ class ServiceStack(EnvironmentStack):
         instances(self, names, configuration, front)
         release_documents(self, names, configuration, front)
         service_functions(self, names, configuration, front)
+        scan_project(self, names, configuration, front)
         backend, frontend = configuration.backend, configuration.frontend
         targets, pages = front.target_groups["backend"], front.target_groups["frontend"]
         self.hand_on(

@@ -188,7 +188,7 @@ class Walk:
             try:
                 if state["Resource"] == BUILD:
                     assert self._build is not None
-                    return {"Build": self._build(arguments)}
+                    return {"Build": self._called(self._build, arguments)}
                 if state["Resource"] == SCHEDULE:
                     return self._called(self._schedule, arguments)
                 if state["Resource"] == START:

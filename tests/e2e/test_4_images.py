@@ -18,6 +18,7 @@ def test_an_image_with_a_known_vulnerability_never_runs_anywhere(product):
     ended = product.end_of(execution_arn)
     assert (ended.status, ended.error) == ("FAILED", "GateFailedError")
     assert "urllib3 1.24.1 CVE-2019-11324 (HIGH, fixed in 1.24.2)" in ended.cause
+    assert "urllib3 1.24.1 CVE-2019-11324 (fixed in 1.24.2)" in ended.cause, "the audit of its requirements"
     assert not product.record(execution_arn).get("command_id"), "a command was sent to the instances"
     assert product.live() == before
 

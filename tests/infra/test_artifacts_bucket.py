@@ -15,5 +15,6 @@ def test_plans_stay_for_over_a_year_and_sources_for_a_season(each):
         "sources/": ("Enabled", 90, 90),
         "plans/": ("Enabled", 400, 400),
         "boards/": ("Enabled", 400, 400),
+        "scans/": ("Enabled", 400, 400),
         "evidence/": ("Enabled", 1100, 1100),
     }

@@ -40,8 +40,8 @@ VARIABLES = {
         "CODE_KEY",
         "LAYER_ARN",
     },
-    "release": {"RELEASE_DOCUMENT", "FRONTEND_RELEASE_DOCUMENT", *REPOSITORIES},
-    "observe": {"DASHBOARD", "BUCKETS"},
+    "release": {"RELEASE_DOCUMENT", "FRONTEND_RELEASE_DOCUMENT", "ARTIFACTS_BUCKET", *REPOSITORIES},
+    "observe": {"DASHBOARD", "BUCKETS", "ARTIFACTS_BUCKET"},
     "swap": set(),
     "drift": {"TEMPLATES"},
     "rollback": {
@@ -172,6 +172,8 @@ def test_every_placeholder_of_the_definition_is_filled(each):
             assert drill["StateMachineName"] == each.names.named("drill")
         elif name == "BuildProject":
             assert value == each.control.one("AWS::CodeBuild::Project")["Name"]
+        elif name == "ScanProject":
+            assert value == each.environment.one("AWS::CodeBuild::Project")["Name"]
         else:
             target = each.control.resources[value["Fn::GetAtt"][0]]["Properties"]
             assert target["FunctionName"] == each.names.named(name.removesuffix("Function").lower())
@@ -204,6 +206,8 @@ def test_the_state_machine_calls_its_functions_and_the_build_and_nothing_else(st
     assert not any("evidence" in json.dumps(resource).lower() for resource in invoke["Resource"])
     (build,) = (s for s in statements if "codebuild:StartBuild" in s["Action"])
     assert build["Action"] == ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"]
+    projects = [each.rpartition("/")[2] for each in build["Resource"]]
+    assert projects == ["cutover-staging-build", "cutover-staging-scan"]
     (rule,) = (s for s in statements if "events:PutRule" in s["Action"])
     assert rule["Resource"][0].endswith("rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
 
@@ -424,8 +428,9 @@ def test_the_build_pushes_to_the_environments_repository(staging):
     assert variables["REPOSITORY_URI"] == uri
     spec = project["Source"]["BuildSpec"]
     used = set(re.findall(r"\$([A-Z_]+)", spec))
-    # CodeBuild sets the region; the state machine sets tag and build environment.
-    assert used == {*variables, "AWS_DEFAULT_REGION", "IMAGE_TAG", "BUILD_ENV"}
+    # CodeBuild sets the region and how it goes; the state machine sets tag, build environment and source.
+    by_codebuild = {"AWS_DEFAULT_REGION", "CODEBUILD_BUILD_SUCCEEDING"}
+    assert used == {*variables, *by_codebuild, "IMAGE_TAG", "BUILD_ENV", "SOURCE"}
     assert "--target production" in spec
 
 

@@ -53,7 +53,16 @@ OUTPUTS = {
     *(f"{kind}Subnet{n}" for kind in ("Public", "Private") for n in (1, 2)),
     *(
         f"{name}SecurityGroup"
-        for name in ("Balancer", "Backend", "Frontend", "Database", "Cache", "Functions", "Monitoring")
+        for name in (
+            "Balancer",
+            "Backend",
+            "Frontend",
+            "Database",
+            "Cache",
+            "Functions",
+            "Scan",
+            "Monitoring",
+        )
     ),
     *(f"{name}SecretArn" for name in ("DatabaseAdmin", "DatabaseApplication", "Redis", "Jwt", "Smoke")),
     "LogsBucket",
@@ -276,6 +285,7 @@ def test_each_part_of_the_environment_stands_in_its_own_template(staging):
         "service": {
             "AutoScaling",
             "CertificateManager",
+            "CodeBuild",
             "EC2",
             "ElasticLoadBalancingV2",
             "IAM",

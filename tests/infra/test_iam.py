@@ -22,6 +22,8 @@ OPEN = {
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/(boards|evidence|reports)/\*": "they are named by their deployment or time",
+    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/scans/(dependencies/)?\*": "named by their deployment, or their source",
+    r"arn:aws:ec2:.*:network-interface/\*": "interfaces have random ids; a condition names the service",
     r"arn:aws:s3:::cutover-\w+-files-\d+/\*": "the users' files",
     r"arn:aws:ec2:.*:security-group/\*": "groups have random ids; a condition on their tag narrows it",
     r"arn:aws:ec2:.*:instance/\*": "instances have random ids; a condition on their tag narrows it",
@@ -110,6 +112,9 @@ RIGHTS = {
         "dynamodb:ConditionCheckItem",
         "ecr:DescribeImages",
         "ecr:DescribeImageScanFindings",
+        # The report of the audit.
+        "s3:GetObject",
+        "s3:ListBucket",
         "autoscaling:DescribeAutoScalingGroups",
         "elasticloadbalancing:DescribeTargetHealth",
         # The monitoring host's address.
@@ -130,6 +135,9 @@ RIGHTS = {
         "rds:DescribeDBClusterParameters",
         "rds:DescribeDBClusters",
         "s3:GetEncryptionConfiguration",
+        # The web scan's report.
+        "s3:GetObject",
+        "s3:ListBucket",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancers",
         "elasticloadbalancing:DescribeTargetHealth",
@@ -423,6 +431,7 @@ def test_cloudformation_may_make_every_kind_of_resource_in_the_template(each):
     needed = {
         "AWS::AutoScaling::AutoScalingGroup": "autoscaling:CreateAutoScalingGroup",
         "AWS::CertificateManager::Certificate": "acm:RequestCertificate",
+        "AWS::CodeBuild::Project": "codebuild:CreateProject",
         "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
         "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard",
         "AWS::DocDB::DBCluster": "rds:CreateDBCluster",
@@ -475,6 +484,7 @@ def test_what_the_named_resources_of_the_template_are_called_is_what_the_policy_
     for kind, key, form in (
         ("AWS::Lambda::Function", "FunctionName", "function:{}"),
         ("AWS::IAM::Role", "RoleName", "role/{}"),
+        ("AWS::CodeBuild::Project", "Name", "project/{}"),
         ("AWS::AutoScaling::AutoScalingGroup", "AutoScalingGroupName", "autoScalingGroupName/{}"),
         ("AWS::ElasticLoadBalancingV2::TargetGroup", "Name", "targetgroup/{}/*"),
         ("AWS::ElasticLoadBalancingV2::LoadBalancer", "Name", "loadbalancer/app/{}/*"),

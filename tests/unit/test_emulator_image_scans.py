@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from sandbox.emulator.image_scans import Advisory, advisories, findings, packages
+from sandbox.advisories import Advisory, advisories
+from sandbox.emulator.image_scans import findings, packages
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "usr/local/lib/python3.11/site-packages"

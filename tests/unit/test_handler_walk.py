@@ -71,7 +71,9 @@ from tests.contract.formation import FakeFormation
 from tests.contract.machine import Walk
 from tests.contract.provisioning import FULL
 from tests.contract.scenes import DIGEST, LOAD, THRESHOLDS, V1, alarm_event, live
+from tests.unit.test_dependency_scan import audit
 from tests.unit.test_step_checks import DECLARED
+from tests.unit.test_web_scan import schemathesis
 
 SOURCE = f"sources/{'a' * 64}.zip"
 INPUT = {"environment": "sandbox", "version": "v2", "source": SOURCE}
@@ -140,6 +142,10 @@ class House:
         self.metrics = FakeMetrics()
         self.script = "Success"
         self.builds: list[Mapping[str, Any]] = []
+        self.scans: list[Mapping[str, Any]] = []
+        self.scan_report = schemathesis()
+        self.failed_scan: Exception | None = None
+        self.documents.keep(f"scans/dependencies/{'a' * 64}.json", json.dumps(audit()).encode())
         self.configuration = FakeConfiguration(**CONFIGURATION)
         self._wire(monkeypatch)
         self.walk = self.another("d2")
@@ -214,8 +220,19 @@ class House:
         return FakeSources(SOURCE, files=FILES)
 
     def build(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if arguments["ProjectName"] == "${ScanProject}":
+            return self.scan(arguments)
         self.builds.append(arguments)
         return {"BuildStatus": "SUCCEEDED"}
+
+    def scan(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """It leaves its report."""
+        self.scans.append(arguments)
+        if self.failed_scan:
+            raise self.failed_scan
+        (given,) = arguments["EnvironmentVariablesOverride"]
+        self.documents.keep(f"scans/{given['Value']}.json", json.dumps(self.scan_report).encode())
+        return {"BuildStatus": "SUCCEEDED", "Id": arguments["IdempotencyToken"]}
 
     def _wire(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shared = {
@@ -242,6 +259,7 @@ class House:
             "plans": self.plans,
             "boards": self.documents,
             "bundles": self.documents,
+            "reports": self.documents,
             "migrations": FakeMigrationPlans({"steps": [], "refused": []}),
             "templates": self.formation,
             "declared": Declared("code.zip", "layer:1", NO_PRICES),
@@ -841,6 +859,23 @@ def test_an_approval_that_nobody_gives_expires(house: House) -> None:
         approval.handler(
             {"action": "approve", "deployment": {"id": "d2"}, "by": "arn:kim", "reason": "late"}, None
         )
+
+
+def test_the_web_scan_comes_after_the_probe_and_its_gate_is_in_phase_5(house: House) -> None:
+    house.walk.run(INPUT)
+
+    probe = house.walk.visited.index("Try the service's security")
+    assert house.walk.visited[probe + 1 : probe + 4] == [
+        "Scan the service",
+        "Judge the web scan",
+        "Conclude phase 5",
+    ]
+    (phase,) = [phase for phase in house.record["phases"] if phase["number"] == 5]
+    found = {gate["name"]: gate for gate in phase["gates"]}
+    assert found["The web scan finds nothing critical or high"]["link"] == "s3://artifacts/scans/d2.json"
+    assert "/api/models is limited" in found, "the probe's gates are there too"
+    (row,) = [row for row in house.record["board"]["rows"] if row["measure"] == "findings"]
+    assert "schemathesis 4.32.5: 0 critical, 0 high" in row["found"]
 
 
 def test_phase_6_holds_the_load_the_comparison_and_the_targets_figures(house: House) -> None:

@@ -6,6 +6,7 @@ of a service is the contract tests' part. docs/verification.md has the table tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from cutover.domain.load_result import LoadResult
 from cutover.ports import Finding, Handshake, ImageScan
 from tests.contract.fakes import BLUE
 from tests.contract.scenes import LOAD
+from tests.unit.test_dependency_scan import audit, package
 from tests.unit.test_handler_walk import (
     INPUT,
     House,
@@ -31,6 +33,8 @@ from tests.unit.test_handler_walk import (
     slow_service,
 )
 from tests.unit.test_step_checks import DECLARED
+from tests.unit.test_web_scan import alert as risk
+from tests.unit.test_web_scan import failure, zap
 
 Seed = Callable[[House], None]
 PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
@@ -38,12 +42,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, in words; how it comes about; the phase and the gate that find it."""
+    """What is wrong, in words; how it comes about; the phase and the gate that find it. `process`: there is a
+    test that has it in a running backend, too."""
 
     words: str
     seed: Seed
     phase: str
     gate: str
+    process: bool = False
+
+    @property
+    def tier(self) -> str:
+        return "walked, process" if self.process else "walked"
 
     def __str__(self) -> str:
         return self.words
@@ -166,9 +176,38 @@ def missing_metric(house: House) -> None:
     house.metrics.answers["histogram_quantile"] = None
 
 
+def audited(report: object) -> Seed:
+    def seed(house: House) -> None:
+        house.documents.keep(f"scans/dependencies/{'a' * 64}.json", json.dumps(report).encode())
+
+    return seed
+
+
+def no_audit(house: House) -> None:
+    house.documents.objects.clear()
+
+
+def web_finding(house: House) -> None:
+    house.scan_report = {**house.scan_report, "failures": [failure()]}
+
+
+def zap_alert(house: House) -> None:
+    house.scan_report = zap(risk("3"))
+
+
+def failed_scan(house: House) -> None:
+    house.failed_scan = RuntimeError("the build ended FAILED")
+
+
+def half_a_scan(house: House) -> None:
+    house.scan_report = {**house.scan_report, "complete": False}
+
+
 CRITICAL = Finding("CVE-2024-0001", "CRITICAL", "starlette", "0.1", "0.2")
 HTTP_PORT = "Only the service's ports are open to the world"
 IMAGE = "The image has no critical or high vulnerability"
+DEPENDENCIES = "The Python packages have no known vulnerability"
+WEB_SCAN = "The web scan finds nothing critical or high"
 FAULTS = (
     Fault(
         "the cache is not encrypted at rest",
@@ -239,6 +278,13 @@ FAULTS = (
         IMAGE,
     ),
     Fault("the scan of the image failed", scanned(ImageScan("FAILED", "unsupported")), "Release", IMAGE),
+    Fault(
+        "a Python package has a known vulnerability",
+        audited(audit(package("urllib3", "1.24.1", "CVE-2019-11324"))),
+        "Release",
+        DEPENDENCIES,
+    ),
+    Fault("nobody has audited the packages", no_audit, "Release", DEPENDENCIES),
     Fault("an alarm is missing", missing_alarm, "Monitor", "Alarm cutover-sandbox-backend-green-health"),
     Fault("an alarm stands already", standing_alarm, "Monitor", "Alarm cutover-sandbox-backend-green-health"),
     Fault(
@@ -254,6 +300,7 @@ FAULTS = (
         missing_metric,
         "Monitor",
         "Grafana's “API response time, p95”",
+        process=True,
     ),
     Fault("SSH is open to the world", open_port, "Secure", "No SSH from anywhere"),
     Fault("the database is open to the world", door(27017, 27017), "Secure", HTTP_PORT),
@@ -263,7 +310,7 @@ FAULTS = (
         "Secure",
         "Only the declared ports are open inside",
     ),
-    Fault("a security header is missing", missing_header, "Secure", "Header X-Frame-Options"),
+    Fault("a security header is missing", missing_header, "Secure", "Header X-Frame-Options", process=True),
     Fault(
         "a security header says something else",
         header("strict-transport-security", "max-age=0"),
@@ -281,15 +328,23 @@ FAULTS = (
         broken_service("idor"),
         "Secure",
         "Another user's file is not handed out",
+        process=True,
     ),
     Fault(
         "an unsigned token is taken",
         broken_service("unsigned"),
         "Secure",
         "An unsigned token (alg: none) is refused",
+        process=True,
     ),
-    Fault("an expired token is taken", broken_service("expired"), "Secure", "An expired token is refused"),
-    Fault("the 101st request is not limited", no_limit, "Secure", "/api/models is limited"),
+    Fault(
+        "an expired token is taken",
+        broken_service("expired"),
+        "Secure",
+        "An expired token is refused",
+        process=True,
+    ),
+    Fault("the 101st request is not limited", no_limit, "Secure", "/api/models is limited", process=True),
     Fault(
         "TLS 1.1 is on",
         handshake("1.0", "1.1", Handshake(True, "TLSv1.1")),
@@ -302,7 +357,11 @@ FAULTS = (
         "Secure",
         "TLS 1.3 is offered",
     ),
-    Fault("answers are slow under load", slow_service, "Perform", "p95 latency"),
+    Fault("the web scan breaks the release with an odd input", web_finding, "Secure", WEB_SCAN, process=True),
+    Fault("OWASP ZAP finds an injection", zap_alert, "Secure", WEB_SCAN),
+    Fault("the web scan failed", failed_scan, "Secure", WEB_SCAN),
+    Fault("the web scan ended half-way", half_a_scan, "Secure", WEB_SCAN),
+    Fault("answers are slow under load", slow_service, "Perform", "p95 latency", process=True),
     Fault("0.2 % of the answers are errors", two_in_a_thousand, "Perform", "Errors"),
     Fault('memory leaks, where [gates] has memory = "must"', leak, "Perform", "Memory"),
     Fault("a query scans a large collection", scanning_query, "Perform", "Query: by e-mail"),
@@ -377,6 +436,18 @@ def cut(source: str, method: str, error: CutoverError) -> Seed:
     return seed
 
 
+def cut_reports(house: House) -> None:
+    """Those of the scans; S3 has no other reader in phase 5."""
+    read = house.documents.read
+
+    def look(key: str) -> bytes | None:
+        if key == "scans/d2.json":
+            raise NotReachableError("S3 does not answer")
+        return read(key)
+
+    house.documents.read = look  # type: ignore[method-assign]
+
+
 SOURCES = {
     "CloudWatch": (
         cut("alarms", "find", NotReachableError("CloudWatch does not answer")),
@@ -408,6 +479,11 @@ SOURCES = {
         "Perform",
         "The targets' load can be read",
     ),
+    "the web scan": (
+        cut_reports,
+        "Secure",
+        "The web scan's report can be read",
+    ),
     "the scanner": (
         cut("registry", "scan", ServiceRefusedError("the scanner is off")),
         "Release",
@@ -433,7 +509,7 @@ def test_a_source_of_data_that_is_cut_is_inconclusive_and_never_a_pass(house: Ho
 def test_the_page_has_every_fault_in_its_table() -> None:
     page = PAGE.read_text(encoding="utf-8")
     rows = [
-        f"| {number} | {fault.words} | {fault.phase} | {fault.gate} | walked |"
+        f"| {number} | {fault.words} | {fault.phase} | {fault.gate} | {fault.tier} |"
         for number, fault in enumerate(FAULTS, 1)
     ]
     assert "\n".join(rows) in page

@@ -4,7 +4,7 @@ A deployment is worth something only if it survives a release that passes every 
 breaks afterwards. Such a release is this same image with FAULT set in its environment file:
 
     FAULT            none | errors | slow | unhealthy | memory | cpu
-                     idor | unsigned | expired | header
+                     idor | unsigned | expired | header | brittle
     FAULT_RATE       share of the live requests that are hit, 0..1 (for cpu: share of one core)
     FAULT_SECONDS    slow: added latency; cpu: how long one live request keeps the core busy
     FAULT_PORT       only requests whose X-Forwarded-Port is this port are live; empty: all but probes
@@ -39,11 +39,12 @@ class FaultKind(StrEnum):
     MEMORY = "memory"
     CPU = "cpu"
     # What phase 5 has to find, on every listener and at once: another user's file is handed out, tokens with
-    # `alg: none` or past their time are taken, one route lacks a header.
+    # `alg: none` or past their time are taken, one route lacks a header, an odd id breaks the service.
     IDOR = "idor"
     UNSIGNED = "unsigned"
     EXPIRED = "expired"
     HEADER = "header"
+    BRITTLE = "brittle"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class Faults:
     async def before(self) -> int | None:
         """Do to one live request what the plan says; a status code means: answer with it at once."""
         match self.plan.kind:
-            case FaultKind.NONE | FaultKind.IDOR | FaultKind.UNSIGNED | FaultKind.EXPIRED | FaultKind.HEADER:
+            case FaultKind.NONE | FaultKind.IDOR | FaultKind.UNSIGNED | FaultKind.EXPIRED:
+                pass
+            case FaultKind.HEADER | FaultKind.BRITTLE:
                 pass
             case FaultKind.ERRORS:
                 return 500 if self.strikes() else None

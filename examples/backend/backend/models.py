@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from backend.faults import FaultKind
 from backend.services import CurrentUser, ServicesDep, new_id, now
 
 router = APIRouter(tags=["models"])
@@ -83,6 +84,8 @@ async def create_model(body: NewModel, services: ServicesDep, _user: CurrentUser
 
 @router.get("/api/models/{model_id}")
 async def read_model(model_id: str, services: ServicesDep) -> ModelDetail:
+    if services.faults.plan.kind is FaultKind.BRITTLE:
+        model_id.encode("ascii")
     document = await services.database.models.find_one({"_id": model_id})
     if document is None:
         raise HTTPException(404, "no such model")

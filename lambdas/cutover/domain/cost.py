@@ -52,6 +52,7 @@ FREE = frozenset(
 )
 BY_USE = frozenset(
     {
+        "AWS::CodeBuild::Project",
         "AWS::DocDB::DBCluster",
         "AWS::EC2::FlowLog",
         "AWS::Lambda::Function",

@@ -1,4 +1,4 @@
-"""The observe function: alarms and dashboard, security groups, and the watch over a fresh release."""
+"""The observe function: alarms and dashboard, network, encryption, web scan, the watch after a swap."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
+from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.encryption import LiveEncryption
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
@@ -29,6 +30,7 @@ from cutover.steps.network_security import check_network
 from cutover.steps.shift import judge_share
 from cutover.steps.target_resources import check_resources
 from cutover.steps.watch import watch
+from cutover.steps.web_scan import judge_web_scan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,7 @@ class Variables(Common):
     journal_table: str
     dashboard: str
     buckets: str
+    artifacts_bucket: str
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,14 @@ class Wiring:
     network: VpcNetwork
     encryption: LiveEncryption
     metrics: GroupMetrics
+    reports: BucketDocuments
     clock: SystemClock
 
 
 @cache
 def wiring() -> Wiring:
     variables = read_variables(Variables)
-    balancers, ec2, cloudwatch = client("elbv2"), client("ec2"), client("cloudwatch")
+    balancers, ec2, cloudwatch, s3 = client("elbv2"), client("ec2"), client("cloudwatch"), client("s3")
     return Wiring(
         variables,
         DynamoJournal(client("dynamodb"), variables.journal_table),
@@ -64,10 +68,11 @@ def wiring() -> Wiring:
             variables.cutover_environment,
             docdb=client("docdb"),
             elasticache=client("elasticache"),
-            s3=client("s3"),
+            s3=s3,
             ec2=ec2,
         ),
         GroupMetrics(cloudwatch),
+        BucketDocuments(s3, variables.artifacts_bucket),
         SystemClock(),
     )
 
@@ -99,6 +104,11 @@ def encryption(_event: Mapping[str, Any]) -> dict[str, Any]:
     wired = wiring()
     name = f"cutover-{wired.variables.cutover_environment}"
     return check_encryption(name, wired.variables.buckets.split(","), encryption=wired.encryption)
+
+
+def web_scan(event: Mapping[str, Any]) -> dict[str, Any]:
+    deployment = Deployment.read(event["deployment"])
+    return judge_web_scan(deployment.id, event["failure"] or None, reports=wiring().reports)
 
 
 def look(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +168,7 @@ ACTIONS = {
     "resources": resources,
     "share": share,
     "watch": look,
+    "web_scan": web_scan,
 }
 
 

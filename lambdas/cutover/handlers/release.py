@@ -11,6 +11,7 @@ from typing import Any
 from cutover.adapters.artifacts import ElasticRegistry
 from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
+from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.fleet import AutoScalingInstances, Ec2Addresses, SystemsManagerCommands
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.load_balancer import ElasticLoadBalancer
@@ -21,6 +22,7 @@ from cutover.domain.services import Service, read_images
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.boot import boot, look_at_boot, read_launch
+from cutover.steps.dependency_scan import with_dependencies
 from cutover.steps.find_image import find_image
 from cutover.steps.release import World, look_at_release, start_release
 from cutover.steps.roll_out_monitoring import roll_out_monitoring
@@ -35,6 +37,7 @@ class Variables(Journalling):
     frontend_repository: str
     frontend_repository_uri: str
     frontend_release_document: str
+    artifacts_bucket: str
 
     @property
     def documents(self) -> Mapping[Service, str]:
@@ -46,6 +49,7 @@ class Wiring:
     variables: Variables
     world: World
     addresses: Ec2Addresses
+    reports: BucketDocuments
 
 
 @cache
@@ -68,6 +72,7 @@ def wiring() -> Wiring:
             SystemClock(),
         ),
         Ec2Addresses(client("ec2")),
+        BucketDocuments(client("s3"), variables.artifacts_bucket),
     )
 
 
@@ -85,10 +90,11 @@ def digest(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scan(event: Mapping[str, Any]) -> dict[str, Any]:
-    world = wiring().world
-    return look_at_scans(
-        read_images(event), str(event["since"]), registries=world.registries, clock=world.clock
+    wired = wiring()
+    look = look_at_scans(
+        read_images(event), str(event["since"]), registries=wired.world.registries, clock=wired.world.clock
     )
+    return with_dependencies(look, str(event["source"]), reports=wired.reports)
 
 
 def start(event: Mapping[str, Any]) -> dict[str, Any]:
