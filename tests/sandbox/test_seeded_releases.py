@@ -73,7 +73,7 @@ def shut(service: Service, authority: Authority) -> list[str]:
     ("fault", "gates"),
     [
         ({}, []),
-        ({"FAULT": "errors", "FAULT_RATE": "0.05"}, ["Errors", "Availability"]),
+        ({"FAULT": "errors", "FAULT_RATE": "0.05"}, ["Errors", "Availability", "Throughput under load"]),
         ({"FAULT": "slow", "FAULT_RATE": "0.2", "FAULT_SECONDS": "0.7"}, ["p95 latency"]),
     ],
     ids=["sound", "errors", "slow"],

@@ -85,7 +85,7 @@ async def create_model(body: NewModel, services: ServicesDep, _user: CurrentUser
 @router.get("/api/models/{model_id}")
 async def read_model(model_id: str, services: ServicesDep) -> ModelDetail:
     if services.faults.plan.kind is FaultKind.BRITTLE:
-        model_id.encode("ascii")
+        bytes.fromhex(model_id)
     document = await services.database.models.find_one({"_id": model_id})
     if document is None:
         raise HTTPException(404, "no such model")
