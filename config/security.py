@@ -13,6 +13,13 @@ RateLimit = Annotated[
 Path = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$")]
 
 
+class WebScan(Table):
+    """The scan of a release by OWASP ZAP or schemathesis (requirement C5c)."""
+
+    # A release is not scanned again for so long after the same image with the same settings was found clean.
+    reuse_hours: int = Field(default=0, ge=0, le=168)
+
+
 class Security(Table):
     """`rate_limits`: how often one client may call a route before it is refused (requirement C5b)."""
 
@@ -24,3 +31,4 @@ class Security(Table):
             "/api/files/upload": "10/minute",
         }
     )
+    web_scan: WebScan = WebScan()

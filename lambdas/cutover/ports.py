@@ -301,10 +301,11 @@ class Documents(Protocol):
 
 
 class Reports(Protocol):
-    """What builds leave behind."""
+    """What builds leave behind, and what was concluded from it."""
 
     def location(self, key: str) -> str: ...
     def read(self, key: str) -> bytes | None: ...
+    def keep(self, key: str, body: bytes, media_type: str = "application/json") -> None: ...
 
 
 class EvidenceStore(Protocol):

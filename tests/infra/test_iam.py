@@ -22,7 +22,7 @@ OPEN = {
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/(boards|evidence|reports)/\*": "they are named by their deployment or time",
-    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/scans/(dependencies/)?\*": "named by their deployment, or their source",
+    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/scans/((dependencies|releases)/)?\*": "named by their deployment, source or release",
     r"arn:aws:ec2:.*:network-interface/\*": "interfaces have random ids; a condition names the service",
     r"arn:aws:s3:::cutover-\w+-files-\d+/\*": "the users' files",
     r"arn:aws:ec2:.*:security-group/\*": "groups have random ids; a condition on their tag narrows it",
@@ -135,9 +135,10 @@ RIGHTS = {
         "rds:DescribeDBClusterParameters",
         "rds:DescribeDBClusters",
         "s3:GetEncryptionConfiguration",
-        # The web scan's report.
+        # The web scan's report, and which release it found clean.
         "s3:GetObject",
         "s3:ListBucket",
+        "s3:PutObject",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancers",
         "elasticloadbalancing:DescribeTargetHealth",

@@ -4,13 +4,16 @@ breaks. There is no image of ZAP here, so that the buildspec takes schemathesis.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cutover.adapters.clock import SystemClock
 from cutover.adapters.documents import BucketDocuments
-from cutover.steps.web_scan import judge_web_scan
+from cutover.domain.records import Deployment
+from cutover.steps.web_scan import look_at_web_scan
 from sandbox.pki import Authority
 from stacks.environment.scan import SCHEMATHESIS_VERSION, ZAP_IMAGE, buildspec
 from tests.sandbox.test_example_backend_service import (
@@ -26,6 +29,7 @@ __all__ = ["environment", "mongo_url", "redis_url"]  # fixtures of the services 
 DOMAIN = "api.cutover.test"
 #: Short windows: who is refused waits for the next one.
 LIMITS = "/api/auth/login=5/2second,/api/models=100/2second,/api/evaluations=50/2second"
+CONFIGURATION = {"release": {"settings": {}}, "security": {"web_scan": {"reuse_hours": 0}}}
 
 
 class Scans:
@@ -86,8 +90,14 @@ class Scans:
         print(self._log(done["logs"]))
         status = done["buildStatus"]
         failure = None if status == "SUCCEEDED" else {"Error": "States.TaskFailed", "Cause": status}
-        reports = BucketDocuments(self.emulator.client("s3"), self.bucket)
-        (gate,) = judge_web_scan(deployment, failure, reports=reports)["gates"]
+        (gate,) = look_at_web_scan(
+            Deployment(deployment, "v2", "sandbox", 1, ""),
+            "sha256:new",
+            CONFIGURATION,
+            {"failure": failure},
+            reports=BucketDocuments(self.emulator.client("s3"), self.bucket),
+            clock=SystemClock(),
+        )["gates"]
         return dict(gate)
 
 
@@ -104,9 +114,14 @@ def test_a_sound_release_passes_and_the_gate_says_who_looked(
         behind_tls(service.url, scans.certificate) as port,
     ):
         found = scans.gate("sound", port)
+        asked = re.findall(
+            r'requests_total\{method="(\w+)",path="(/api/[^"]+)"', service.client().get("/metrics").text
+        )
     assert found["verdict"] == "Pass", found
     assert found["found"].startswith(f"schemathesis {SCHEMATHESIS_VERSION}: 0 critical, 0 high")
     assert found["samples"] >= 5
+    session = {("POST", "/api/auth/login"), ("POST", "/api/auth/register")}
+    assert {method for method, path in {*asked} - session} == {"GET"}, "a scan only reads"
 
 
 def test_a_release_that_an_odd_id_breaks_fails(

@@ -104,7 +104,11 @@ CONFIGURATION = {
     "thresholds": {**THRESHOLDS, "scan_documents": 0},
     "window": {"enforced": False},
     "monitoring": {"gate": "must"},
-    "security": {"rate_limits": {path: f"{limit}/minute" for path, (limit, _) in LIMITS.items()}},
+    "security": {
+        "rate_limits": {path: f"{limit}/minute" for path, (limit, _) in LIMITS.items()},
+        "web_scan": {"reuse_hours": 0},
+    },
+    "release": {"settings": {}},
     "drill": {"nightly": True, "requests_per_second": 50, "users": 10, "seconds": 16},
 }
 
@@ -865,9 +869,12 @@ def test_the_web_scan_comes_after_the_probe_and_its_gate_is_in_phase_5(house: Ho
     house.walk.run(INPUT)
 
     probe = house.walk.visited.index("Try the service's security")
-    assert house.walk.visited[probe + 1 : probe + 4] == [
+    assert house.walk.visited[probe + 1 : probe + 7] == [
+        "Look at the web scan",
+        "Is the release scanned?",
         "Scan the service",
-        "Judge the web scan",
+        "Look at the web scan",
+        "Is the release scanned?",
         "Conclude phase 5",
     ]
     (phase,) = [phase for phase in house.record["phases"] if phase["number"] == 5]
@@ -876,6 +883,18 @@ def test_the_web_scan_comes_after_the_probe_and_its_gate_is_in_phase_5(house: Ho
     assert "/api/models is limited" in found, "the probe's gates are there too"
     (row,) = [row for row in house.record["board"]["rows"] if row["measure"] == "findings"]
     assert "schemathesis 4.32.5: 0 critical, 0 high" in row["found"]
+
+
+def test_the_same_release_is_not_scanned_again_where_the_configuration_allows_that(house: House) -> None:
+    security = house.configuration.settings["security"]
+    house.configuration.settings["security"] = {**security, "web_scan": {"reuse_hours": 24}}
+    house.walk.run(INPUT)
+    house.http.versions = ["v3"]
+    again = house.another("d3")
+    status, _ = again.run({"environment": "sandbox", "version": "v3", "image": DIGEST})
+
+    assert (status, len(house.scans)) == ("SUCCEEDED", 1)
+    assert "Scan the service" not in again.visited
 
 
 def test_phase_6_holds_the_load_the_comparison_and_the_targets_figures(house: House) -> None:

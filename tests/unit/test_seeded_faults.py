@@ -361,7 +361,7 @@ FAULTS = (
     Fault("OWASP ZAP finds an injection", zap_alert, "Secure", WEB_SCAN),
     Fault("the web scan failed", failed_scan, "Secure", WEB_SCAN),
     Fault("the web scan ended half-way", half_a_scan, "Secure", WEB_SCAN),
-    Fault("answers are slow under load", slow_service, "Perform", "p95 latency", process=True),
+    Fault("answers are slow under load", slow_service, "Perform", "p95 latency"),
     Fault("0.2 % of the answers are errors", two_in_a_thousand, "Perform", "Errors"),
     Fault('memory leaks, where [gates] has memory = "must"', leak, "Perform", "Memory"),
     Fault("a query scans a large collection", scanning_query, "Perform", "Query: by e-mail"),

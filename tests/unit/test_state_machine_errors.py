@@ -12,16 +12,7 @@ import pytest
 
 from cutover.domain import errors
 from cutover.domain.errors import TransientError
-from tests.contract.machine import (
-    BUILD,
-    DEFINITION,
-    LAMBDA,
-    ROOT,
-    SCHEDULE,
-    START,
-    STATES,
-    WAITING,
-)
+from tests.contract.machine import BUILD, DEFINITION, LAMBDA, ROOT, SCHEDULE, START, STATES, WAITING
 from tests.unit.test_contraction import CONTRACT
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -137,7 +128,7 @@ def test_once_the_lock_is_taken_every_failure_leads_to_its_release() -> None:
         "Ask the live release": "Undo the expansion",
         "Undo the expansion": "Conclude phase 2",
         # A scan that fails is judged: it is Inconclusive.
-        "Scan the service": "Judge the web scan",
+        "Scan the service": "Look at the web scan",
         # What is not contracted now is so after the next release: no reason to take this one back.
         "Schedule the contraction": "Start the watch",
         # Whether the live release is well, its alarms say and the watch.

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from cutover.domain.gates import Persona
+from cutover.domain.records import Deployment
 from cutover.domain.web_reports import read_report
-from cutover.steps.web_scan import MOST_TOLD, judge_web_scan
-from tests.contract.fakes import FakeDocuments
+from cutover.steps.web_scan import MOST_TOLD, look_at_web_scan
+from tests.contract.fakes import FakeClock, FakeDocuments
 
 
 def schemathesis(*failures: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -42,12 +43,42 @@ def alert(code: str, confidence: str = "2") -> dict[str, Any]:
     return {"name": "SQL Injection", "riskcode": code, "confidence": confidence, "instances": instances}
 
 
+class Scans:
+    """Deployments of one image with settings, one after the other; each scan leaves a report, if it is given."""
+
+    def __init__(self, *, reuse_hours: int = 0) -> None:
+        self.reports, self.clock, self.reuse_hours = FakeDocuments(), FakeClock(), reuse_hours
+
+    def look(
+        self, deployment: str, ended: dict[str, Any] | None = None, image: str = "sha256:new", **settings: str
+    ) -> dict[str, Any]:
+        configured = {"A": "1", "B": "2"}
+        return look_at_web_scan(
+            Deployment(deployment, "v2", "sandbox", 1, "", settings=settings),
+            image,
+            {
+                "release": {"settings": configured},
+                "security": {"web_scan": {"reuse_hours": self.reuse_hours}},
+            },
+            ended,
+            reports=self.reports,
+            clock=self.clock,
+        )
+
+    def ended(
+        self, report: object, failure: dict[str, Any] | None = None, deployment: str = "d2", **settings: str
+    ) -> dict[str, Any]:
+        """The gate once the build has ended."""
+        if report is not None:
+            body = report if isinstance(report, bytes) else json.dumps(report).encode()
+            self.reports.keep(f"scans/{deployment}.json", body)
+        found = self.look(deployment, {"failure": failure}, **settings)
+        assert found["status"] == "done"
+        return dict(found["gates"][0])
+
+
 def gate(report: object, failure: dict[str, Any] | None = None) -> dict[str, Any]:
-    reports = FakeDocuments()
-    if report is not None:
-        reports.keep("scans/d2.json", report if isinstance(report, bytes) else json.dumps(report).encode())
-    (found,) = judge_web_scan("d2", failure, reports=reports)["gates"]
-    return dict(found)
+    return Scans().ended(report, failure)
 
 
 def test_a_clean_report_of_schemathesis_passes_and_says_who_looked() -> None:
@@ -143,3 +174,57 @@ def test_a_build_that_could_not_be_started_is_inconclusive() -> None:
 def test_only_a_report_is_read() -> None:
     with pytest.raises(ValueError, match="no JSON object"):
         read_report("a page of a proxy")
+
+
+def test_every_release_is_scanned_unless_the_configuration_allows_less() -> None:
+    scans = Scans()
+    assert scans.look("d1") == {"status": "wanted"}
+    scans.ended(schemathesis(), deployment="d1")
+    assert scans.look("d2") == {"status": "wanted"}
+
+
+def test_the_same_release_is_not_scanned_again_within_the_time_and_the_gate_says_when_it_was() -> None:
+    scans = Scans(reuse_hours=24)
+    scans.ended(schemathesis(), deployment="d1", B="3")
+    scans.clock.sleep(23 * 3600)
+
+    found = scans.look("d2", B="3")
+    assert found["status"] == "done"
+    (again,) = found["gates"]
+    assert (again["verdict"], again["samples"]) == ("Pass", 7)
+    assert "scanned for d1 at 2026-" in again["found"]
+    assert again["link"] == "s3://artifacts/scans/d1.json"
+
+    scans.clock.sleep(2 * 3600)
+    assert scans.look("d3", B="3") == {"status": "wanted"}, "reusing it does not make it younger"
+
+
+def test_another_image_or_other_settings_are_another_release() -> None:
+    scans = Scans(reuse_hours=24)
+    scans.ended(schemathesis(), deployment="d1")
+    assert scans.look("d2", image="sha256:other") == {"status": "wanted"}
+    assert scans.look("d2", B="3") == {"status": "wanted"}
+    assert scans.look("d2", B="2")["status"] == "done", "what the configuration says anyway changes nothing"
+
+
+@pytest.mark.parametrize("report", [schemathesis(failure()), schemathesis(complete=False), None])
+def test_what_did_not_pass_is_scanned_again(report: object) -> None:
+    scans = Scans(reuse_hours=24)
+    scans.ended(report, deployment="d1")
+    assert scans.look("d2") == {"status": "wanted"}
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[]", b'{"deployment": "d1", "at": "then"}', b'{"at": 1}'])
+def test_a_note_that_cannot_be_read_counts_for_nothing(left: bytes) -> None:
+    scans = Scans(reuse_hours=24)
+    scans.ended(schemathesis(), deployment="d1")
+    (note,) = (key for key in scans.reports.objects if key.startswith("scans/releases/"))
+    scans.reports.keep(note, left)
+    assert scans.look("d2") == {"status": "wanted"}
+
+
+def test_a_clean_release_whose_report_is_gone_is_scanned_again() -> None:
+    scans = Scans(reuse_hours=24)
+    scans.ended(schemathesis(), deployment="d1")
+    del scans.reports.objects["scans/d1.json"]
+    assert scans.look("d2") == {"status": "wanted"}

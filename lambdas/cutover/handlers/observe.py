@@ -30,7 +30,7 @@ from cutover.steps.network_security import check_network
 from cutover.steps.shift import judge_share
 from cutover.steps.target_resources import check_resources
 from cutover.steps.watch import watch
-from cutover.steps.web_scan import judge_web_scan
+from cutover.steps.web_scan import look_at_web_scan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,15 @@ def encryption(_event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def web_scan(event: Mapping[str, Any]) -> dict[str, Any]:
-    deployment = Deployment.read(event["deployment"])
-    return judge_web_scan(deployment.id, event["failure"] or None, reports=wiring().reports)
+    wired = wiring()
+    return look_at_web_scan(
+        Deployment.read(event["deployment"]),
+        str(event["image"]),
+        event["configuration"],
+        event["ended"] or None,
+        reports=wired.reports,
+        clock=wired.clock,
+    )
 
 
 def look(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,18 @@ not end well, are Inconclusive: nothing is released that nobody looked into.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from cutover.domain.failure import read_failure
-from cutover.domain.gates import Gate, Persona, Subject
+from cutover.domain.gates import Gate, Persona, Subject, Verdict
+from cutover.domain.records import Deployment
 from cutover.domain.web_reports import CLOSING, WebReport, read_report
-from cutover.ports import Reports
+from cutover.ports import Clock, Reports
 from cutover.steps.scan import MEASURE, WANTED
 
 SUBJECT = Subject("C5c, E1", Persona.SECURITY)
@@ -22,10 +26,51 @@ NAME = "The web scan finds nothing critical or high"
 MOST_TOLD = 10
 
 
-def judge_web_scan(deployment: str, failure: Mapping[str, Any] | None, *, reports: Reports) -> dict[str, Any]:
-    """{gates}. `failure` is the error output of the build, if it failed: what an earlier one may have left
-    then counts for nothing."""
-    return {"gates": [_judged(deployment, failure, reports).as_json()]}
+def look_at_web_scan(
+    deployment: Deployment,
+    image: str,
+    configuration: Mapping[str, Any],
+    ended: Mapping[str, Any] | None,
+    *,
+    reports: Reports,
+    clock: Clock,
+) -> dict[str, Any]:
+    """{status: wanted} while the release is to be scanned, else {status: done, gates}.
+
+    `ended` is {failure}, once the build of this deployment has ended: the error output of one that failed,
+    whose report, if there is any, counts for nothing. Before that, the same image with the same settings may
+    have been found clean within [security.web_scan] reuse_hours.
+    """
+    release = _release_key(image, {**configuration["release"]["settings"], **(deployment.settings or {})})
+    hours = float(configuration["security"]["web_scan"]["reuse_hours"])
+    if ended is None:
+        gate = _earlier(release, clock.now() - timedelta(hours=hours), reports) if hours else None
+        return {"status": "done", "gates": [gate.as_json()]} if gate else {"status": "wanted"}
+    gate = _judged(deployment.id, ended["failure"], reports)
+    if hours and gate.verdict is Verdict.PASS:
+        clean = {"deployment": deployment.id, "at": clock.now().isoformat(timespec="seconds")}
+        reports.keep(release, json.dumps(clean).encode())
+    return {"status": "done", "gates": [gate.as_json()]}
+
+
+def _release_key(image: str, settings: Mapping[str, str]) -> str:
+    """Where it stands which deployment's scan found this release clean."""
+    release = json.dumps([image, dict(settings)], sort_keys=True)
+    return f"scans/releases/{hashlib.sha256(release.encode()).hexdigest()}.json"
+
+
+def _earlier(release: str, since: datetime, reports: Reports) -> Gate | None:
+    """The gate of an earlier deployment's scan, if it is no older than `since` and still passes."""
+    try:
+        clean = json.loads(reports.read(release) or b"{}")
+        deployment, at = str(clean["deployment"]), str(clean["at"])
+        if datetime.fromisoformat(at) < since:
+            return None
+    except (ValueError, TypeError, KeyError):
+        return None
+    gate = _judged(deployment, None, reports)
+    found = f"{gate.found}; scanned for {deployment} at {at}, the same image with the same settings"
+    return replace(gate, found=found) if gate.verdict is Verdict.PASS else None
 
 
 def _judged(deployment: str, failure: Mapping[str, Any] | None, reports: Reports) -> Gate:

@@ -1,4 +1,4 @@
-"""Releases that are bad on purpose, as real processes under real adapters: each closes the gate that is there for it."""
+"""A release that tells no metrics, as a real process that a real Prometheus scrapes: its gates close."""
 
 from __future__ import annotations
 
@@ -12,24 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.load import Load
-from cutover.adapters.clock import SystemClock
-from cutover.adapters.load import OpenModelLoad
 from cutover.adapters.prometheus import PORT, PrometheusMetrics
-from cutover.domain.aim import Aim, Allowed
 from cutover.domain.colours import Colour
 from cutover.domain.gates import closed
-from cutover.domain.measures import Limits
 from cutover.domain.seen import QUERIES
-from cutover.steps.load import judge_load, work
-from cutover.steps.load_session import Session
 from cutover.steps.see_release import see_release
-from sandbox.pki import Authority
-from tests.contract.scenes import THRESHOLDS
 from tests.loopback import own_network
 from tests.sandbox.test_example_backend_service import (
-    SMOKE_PASSWORD,
-    Service,
     environment,
     mongo_url,
     process,
@@ -37,58 +26,8 @@ from tests.sandbox.test_example_backend_service import (
     running,
     wait_for,
 )
-from tests.sandbox.tls_kit import behind_tls
-from tests.smoke.service import BaseUrl
 
 __all__ = ["environment", "mongo_url", "redis_url"]  # fixtures of the services around the backend
-DOMAIN = "api.cutover.test"
-USER = {"email": "smoke@example.com", "password": SMOKE_PASSWORD}
-LOAD = Load(requests_per_second=100, users=10, seconds=3, ramp_steps=1, ramp_seconds=1).for_lambdas()
-LIMITS = Limits({**THRESHOLDS, "requests_per_second": 90, "concurrent_users": 10}, {})
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("pki"))
-
-
-def shut(service: Service, authority: Authority) -> list[str]:
-    """The gates of phase 6's load that close a deployment."""
-    with behind_tls(service.url, authority.issue("front", [DOMAIN])) as port:
-        own = Aim("127.0.0.1", DOMAIN)
-        part = work(
-            0,
-            {**LOAD, "workers": 1},
-            aim=own,
-            port=port,
-            deployment="d2",
-            begin_at=time.time(),
-            load=OpenModelLoad(own, Allowed(own, frozenset({port}))),
-            session=Session(USER, BaseUrl(service.url), SystemClock()),
-        )
-    return [gate["name"] for gate in closed(judge_load([part], {**LOAD, "workers": 1}, LIMITS)["gates"])]
-
-
-@pytest.mark.parametrize(
-    ("fault", "gates"),
-    [
-        ({}, []),
-        ({"FAULT": "errors", "FAULT_RATE": "0.05"}, ["Errors", "Availability", "Throughput under load"]),
-        ({"FAULT": "slow", "FAULT_RATE": "0.2", "FAULT_SECONDS": "0.7"}, ["p95 latency"]),
-    ],
-    ids=["sound", "errors", "slow"],
-)
-def test_a_load_on_a_release_closes_the_gates_of_its_fault(
-    fault: Mapping[str, str],
-    gates: list[str],
-    environment: dict[str, str],
-    authority: Authority,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate_path))
-    with running(environment, tmp_path, API_RATE_LIMIT="0", **fault) as service:
-        assert shut(service, authority) == gates
 
 
 @pytest.fixture
