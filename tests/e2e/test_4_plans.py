@@ -126,6 +126,11 @@ def test_an_approved_plan_promotes_its_image_without_a_build_and_holds_once(prod
     gates = {gate["name"]: gate for phase in record["phases"] for gate in phase["gates"]}
     scan = gates["The image has no critical or high vulnerability"]
     assert (scan["verdict"], scan["found"]) == ("Pass", "0 critical, 0 high")
+    audit = gates["The Python packages have no known vulnerability"]
+    assert (audit["verdict"], audit["found"][:8]) == ("Pass", "0 known ")
+    web = gates["The web scan finds nothing critical or high"]
+    assert (web["verdict"], web["found"][:13]) == ("Pass", "schemathesis ")
+    assert "the same image with the same settings" in web["found"], "it was scanned again"
     assert product.live()["version"] == "planned"
     again = product.cutover("deploy", "sandbox", "--plan", document["sha256"])
     assert again.returncode == 3, again.stdout + again.stderr
