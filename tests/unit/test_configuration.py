@@ -240,6 +240,12 @@ def test_an_environment_is_never_taken_for_a_path(name):
             "environment is 'production': the file's name says 'staging'",
             id="a copied file that was not renamed",
         ),
+        pytest.param(
+            "[load]",
+            "[security.web_scan]\nreuse_hours = 200\n\n[load]",
+            "security.web_scan.reuse_hours is 200: it must be less than or equal to 168",
+            id="a web scan that is reused for too long",
+        ),
         pytest.param("[database]", "[database", "config/staging.toml is not valid TOML", id="not TOML"),
     ],
 )

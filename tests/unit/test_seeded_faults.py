@@ -18,6 +18,7 @@ from cutover.domain.declared import wanted
 from cutover.domain.errors import CutoverError, NotReachableError, ServiceRefusedError, ThrottledError
 from cutover.domain.gates import closed
 from cutover.domain.load_result import LoadResult
+from cutover.domain.seen import QUERIES
 from cutover.ports import Finding, Handshake, ImageScan
 from tests.contract.fakes import BLUE
 from tests.contract.scenes import LOAD
@@ -436,16 +437,20 @@ def cut(source: str, method: str, error: CutoverError) -> Seed:
     return seed
 
 
-def cut_reports(house: House) -> None:
-    """Those of the scans; S3 has no other reader in phase 5."""
-    read = house.documents.read
+def cut_report(key: str) -> Seed:
+    """One report alone: the same bucket keeps the board."""
 
-    def look(key: str) -> bytes | None:
-        if key == "scans/d2.json":
-            raise NotReachableError("S3 does not answer")
-        return read(key)
+    def seed(house: House) -> None:
+        read = house.documents.read
 
-    house.documents.read = look  # type: ignore[method-assign]
+        def look(asked: str) -> bytes | None:
+            if asked == key:
+                raise NotReachableError("S3 does not answer")
+            return read(asked)
+
+        house.documents.read = look  # type: ignore[method-assign]
+
+    return seed
 
 
 SOURCES = {
@@ -480,12 +485,17 @@ SOURCES = {
         "The targets' load can be read",
     ),
     "the web scan": (
-        cut_reports,
+        cut_report("scans/d2.json"),
         "Secure",
         "The web scan's report can be read",
     ),
     "the scanner": (
         cut("registry", "scan", ServiceRefusedError("the scanner is off")),
+        "Release",
+        "The image's scan can be read",
+    ),
+    "the audit of the packages": (
+        cut_report(f"scans/dependencies/{'a' * 64}.json"),
         "Release",
         "The image's scan can be read",
     ),
@@ -504,6 +514,17 @@ def test_a_source_of_data_that_is_cut_is_inconclusive_and_never_a_pass(house: Ho
     found, shut = stopped(house)
     assert found == phase
     assert [(gate["name"], gate["verdict"], gate["samples"]) for gate in shut] == [(name, "Inconclusive", 0)]
+
+
+def test_a_prometheus_that_is_cut_is_inconclusive_in_all_that_it_would_have_told(house: House) -> None:
+    house.metrics.reachable = False
+    found, shut = stopped(house)
+    assert found == "Monitor"
+    assert [gate["name"] for gate in shut] == [
+        "Prometheus scrapes green",
+        *(f"Grafana's “{title}”" for title in QUERIES),
+    ]
+    assert {(gate["verdict"], gate["samples"]) for gate in shut} == {("Inconclusive", 0)}
 
 
 def test_the_page_has_every_fault_in_its_table() -> None:
