@@ -28,7 +28,7 @@ PIP_AUDIT_VERSION = "2.10.1"
 
 def artifacts_bucket(scope: Construct, names: Names, *, keep: bool) -> Bucket:
     """The bucket cutover-ENV-artifacts-ACCOUNT: sources/SHA256.zip, plans/SHA256.json, boards/ID.json,
-    scans/ID.json and evidence/ID/NNNN.json by the deployment's id, scans/dependencies/SHA256.json by the
+    scans/web/ID.json and evidence/ID/NNNN.json by the deployment's id, scans/dependencies/SHA256.json by the
     source's, and scans/releases/SHA256.json by image and settings."""
     bucket = private_bucket(
         scope,

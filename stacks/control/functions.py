@@ -320,7 +320,10 @@ def _observe(names: Names) -> FunctionSpec:
                 ["s3:GetEncryptionConfiguration"],
                 [f"arn:aws:s3:::{bucket}" for bucket in (names.files_bucket, names.logs_bucket)],
             ),
-            Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/*"]),
+            Statement(
+                ["s3:GetObject"],
+                [f"arn:aws:s3:::{names.artifacts_bucket}/scans/{each}/*" for each in ("web", "releases")],
+            ),
             Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/releases/*"]),
             # Without it, a report that is not there answers 403 instead of 404.
             Statement(["s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),

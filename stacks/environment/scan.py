@@ -106,7 +106,7 @@ def _role(scope: Construct, stack: EnvironmentStack, names: Names, group_name: s
                 ["logs:CreateLogStream", "logs:PutLogEvents"],
                 [names.arn("logs", f"log-group:{group_name}:*")],
             ),
-            Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/*"]),
+            Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/web/*"]),
             Statement(["secretsmanager:GetSecretValue"], [stack.given("SmokeSecretArn")]),
             Statement(_OWN_INTERFACE),
             Statement(

@@ -22,7 +22,7 @@ OPEN = {
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/sources/\*": "sources are named by their hash",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/plans/\*": "plans are named by their digest",
     r"arn:aws:s3:::cutover-\w+-artifacts-\d+/(boards|evidence|reports)/\*": "they are named by their deployment or time",
-    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/scans/((dependencies|releases)/)?\*": "named by their deployment, source or release",
+    r"arn:aws:s3:::cutover-\w+-artifacts-\d+/scans/(dependencies|releases|web)/\*": "named by their deployment, source or release",
     r"arn:aws:ec2:.*:network-interface/\*": "interfaces have random ids; a condition names the service",
     r"arn:aws:s3:::cutover-\w+-files-\d+/\*": "the users' files",
     r"arn:aws:ec2:.*:security-group/\*": "groups have random ids; a condition on their tag narrows it",

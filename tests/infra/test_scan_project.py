@@ -36,7 +36,7 @@ def test_it_stands_in_the_private_subnets_and_reaches_the_test_listener_and_http
 
 def test_it_writes_reports_and_its_log_and_reads_one_secret_alone(each):
     allowed = {action: s["Resource"] for s in statements(each) for action in s["Action"]}
-    assert allowed["s3:PutObject"] == [f"arn:aws:s3:::{each.names.artifacts_bucket}/scans/*"]
+    assert allowed["s3:PutObject"] == [f"arn:aws:s3:::{each.names.artifacts_bucket}/scans/web/*"]
     (secret,) = (each.environment.resources[arn["Ref"]] for arn in allowed["secretsmanager:GetSecretValue"])
     assert secret["Properties"]["Name"] == each.names.secret("smoke")
     others = {action for action in allowed if not action.startswith(("ec2:", "logs:"))}

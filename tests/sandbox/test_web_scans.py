@@ -77,7 +77,7 @@ class Scans:
             serviceRole=self.emulator.role(
                 "codebuild.amazonaws.com",
                 self.emulator.allow("logs:*", "secretsmanager:GetSecretValue"),
-                self.emulator.allow("s3:PutObject", on=f"arn:aws:s3:::{self.bucket}/scans/*"),
+                self.emulator.allow("s3:PutObject", on=f"arn:aws:s3:::{self.bucket}/scans/web/*"),
             ),
         )
         build = self.codebuild.start_build(projectName=name)["build"]["id"]

@@ -235,7 +235,7 @@ class House:
         if self.failed_scan:
             raise self.failed_scan
         (given,) = arguments["EnvironmentVariablesOverride"]
-        self.documents.keep(f"scans/{given['Value']}.json", json.dumps(self.scan_report).encode())
+        self.documents.keep(f"scans/web/{given['Value']}.json", json.dumps(self.scan_report).encode())
         return {"BuildStatus": "SUCCEEDED", "Id": arguments["IdempotencyToken"]}
 
     def _wire(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -879,7 +879,7 @@ def test_the_web_scan_comes_after_the_probe_and_its_gate_is_in_phase_5(house: Ho
     ]
     (phase,) = [phase for phase in house.record["phases"] if phase["number"] == 5]
     found = {gate["name"]: gate for gate in phase["gates"]}
-    assert found["The web scan finds nothing critical or high"]["link"] == "s3://artifacts/scans/d2.json"
+    assert found["The web scan finds nothing critical or high"]["link"] == "s3://artifacts/scans/web/d2.json"
     assert "/api/models is limited" in found, "the probe's gates are there too"
     (row,) = [row for row in house.record["board"]["rows"] if row["measure"] == "findings"]
     assert "schemathesis 4.32.5: 0 critical, 0 high" in row["found"]

@@ -485,7 +485,7 @@ SOURCES = {
         "The targets' load can be read",
     ),
     "the web scan": (
-        cut_report("scans/d2.json"),
+        cut_report("scans/web/d2.json"),
         "Secure",
         "The web scan's report can be read",
     ),

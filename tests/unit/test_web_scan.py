@@ -71,7 +71,7 @@ class Scans:
         """The gate once the build has ended."""
         if report is not None:
             body = report if isinstance(report, bytes) else json.dumps(report).encode()
-            self.reports.keep(f"scans/{deployment}.json", body)
+            self.reports.keep(f"scans/web/{deployment}.json", body)
         found = self.look(deployment, {"failure": failure}, **settings)
         assert found["status"] == "done"
         return dict(found["gates"][0])
@@ -85,7 +85,7 @@ def test_a_clean_report_of_schemathesis_passes_and_says_who_looked() -> None:
     found = gate(schemathesis())
     assert (found["verdict"], found["found"]) == ("Pass", "schemathesis 4.32.5: 0 critical, 0 high")
     assert (found["samples"], found["persona"], found["measure"]) == (7, Persona.SECURITY, "findings")
-    assert found["link"] == "s3://artifacts/scans/d2.json"
+    assert found["link"] == "s3://artifacts/scans/web/d2.json"
 
 
 def test_a_clean_report_of_zap_passes_with_lesser_findings_counted() -> None:
@@ -149,7 +149,7 @@ REFUSED = [f"GET /api/{n}" for n in range(7)]
         ([], "the report is no JSON object"),
         (b"", "the report can't be read"),
         (b"\xff", "the report can't be read"),
-        (None, "has left no report at s3://artifacts/scans/d2.json"),
+        (None, "has left no report at s3://artifacts/scans/web/d2.json"),
     ],
 )
 def test_what_was_not_looked_into_is_inconclusive(report: object, said: str) -> None:
@@ -193,7 +193,7 @@ def test_the_same_release_is_not_scanned_again_within_the_time_and_the_gate_says
     (again,) = found["gates"]
     assert (again["verdict"], again["samples"]) == ("Pass", 7)
     assert "scanned for d1 at 2026-" in again["found"]
-    assert again["link"] == "s3://artifacts/scans/d1.json"
+    assert again["link"] == "s3://artifacts/scans/web/d1.json"
 
     scans.clock.sleep(2 * 3600)
     assert scans.look("d3", B="3") == {"status": "wanted"}, "reusing it does not make it younger"
@@ -226,5 +226,5 @@ def test_a_note_that_cannot_be_read_counts_for_nothing(left: bytes) -> None:
 def test_a_clean_release_whose_report_is_gone_is_scanned_again() -> None:
     scans = Scans(reuse_hours=24)
     scans.ended(schemathesis(), deployment="d1")
-    del scans.reports.objects["scans/d1.json"]
+    del scans.reports.objects["scans/web/d1.json"]
     assert scans.look("d2") == {"status": "wanted"}

@@ -76,7 +76,7 @@ def _earlier(release: str, since: datetime, reports: Reports) -> Gate | None:
 def _judged(deployment: str, failure: Mapping[str, Any] | None, reports: Reports) -> Gate:
     if failure:
         return _unknown(f"the scan failed: {read_failure(failure).message}")
-    key = f"scans/{deployment}.json"
+    key = f"scans/web/{deployment}.json"
     content, link = reports.read(key), reports.location(key)
     if content is None:
         return _unknown(f"the scan has left no report at {link}")
