@@ -384,6 +384,7 @@ def monitoring(names: Names) -> list[Statement]:
             ],
             [
                 names.arn("logs", f"log-group:/aws/lambda/{names.named('*')}"),
+                names.arn("logs", f"log-group:/aws/codebuild/{names.scan_project}"),
                 names.arn("logs", f"log-group:/cutover/{names.environment}/*"),
             ],
         ),

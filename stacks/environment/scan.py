@@ -46,7 +46,7 @@ def scan_project(
 ) -> None:
     """Make cutover-ENV-scan, which the control plane starts by name."""
     here = Construct(stack, "Scan")
-    group_name = f"/cutover/{names.environment}/scan"
+    group_name = f"/aws/codebuild/{names.scan_project}"
     group = log_group(here, group_name)
     made = codebuild.CfnProject(
         here,
