@@ -16,6 +16,8 @@ Path = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$")]
 class WebScan(Table):
     """The scan of a release by OWASP ZAP or schemathesis (requirement C5c)."""
 
+    # Off: nothing is scanned, and the board says so instead of a verdict.
+    enabled: bool = True
     # A release is not scanned again for so long after the same image with the same settings was found clean.
     reuse_hours: int = Field(default=0, ge=0, le=168)
 

@@ -198,11 +198,13 @@ def product() -> Iterator[Product]:
 
 @pytest.fixture(scope="session")
 def limits_off(product: Product) -> Iterator[None]:
-    """Given an environment that tries no rate limit: v1 and v2 have shown them, and each takes ten seconds."""
+    """Given an environment that tries no rate limit and scans nothing: v1 and v2 have shown both, and each takes
+    ten seconds."""
 
     def off(configuration: dict[str, Any]) -> None:
         limits = configuration["security"]["rate_limits"]
         limits.update(dict.fromkeys(limits, "off"))
+        configuration["security"]["web_scan"]["enabled"] = False
 
     with product.configured(off):
         yield

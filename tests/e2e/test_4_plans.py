@@ -129,8 +129,7 @@ def test_an_approved_plan_promotes_its_image_without_a_build_and_holds_once(prod
     audit = gates["The Python packages have no known vulnerability"]
     assert (audit["verdict"], audit["found"][:8]) == ("Pass", "0 known ")
     web = gates["The web scan finds nothing critical or high"]
-    assert (web["verdict"], web["found"][:13]) == ("Pass", "schemathesis ")
-    assert "the same image with the same settings" in web["found"], "it was scanned again"
+    assert (web["verdict"], web["found"][:8]) == ("Inconclusive", "not run:")
     assert product.live()["version"] == "planned"
     again = product.cutover("deploy", "sandbox", "--plan", document["sha256"])
     assert again.returncode == 3, again.stdout + again.stderr

@@ -29,7 +29,7 @@ __all__ = ["environment", "mongo_url", "redis_url"]  # fixtures of the services 
 DOMAIN = "api.cutover.test"
 #: Short windows: who is refused waits for the next one.
 LIMITS = "/api/auth/login=5/2second,/api/models=100/2second,/api/evaluations=50/2second"
-CONFIGURATION = {"release": {"settings": {}}, "security": {"web_scan": {"reuse_hours": 0}}}
+CONFIGURATION = {"release": {"settings": {}}, "security": {"web_scan": {"enabled": True, "reuse_hours": 0}}}
 
 
 class Scans:

@@ -106,7 +106,7 @@ CONFIGURATION = {
     "monitoring": {"gate": "must"},
     "security": {
         "rate_limits": {path: f"{limit}/minute" for path, (limit, _) in LIMITS.items()},
-        "web_scan": {"reuse_hours": 0},
+        "web_scan": {"enabled": True, "reuse_hours": 0},
     },
     "release": {"settings": {}},
     "drill": {"nightly": True, "requests_per_second": 50, "users": 10, "seconds": 16},
@@ -887,7 +887,7 @@ def test_the_web_scan_comes_after_the_probe_and_its_gate_is_in_phase_5(house: Ho
 
 def test_the_same_release_is_not_scanned_again_where_the_configuration_allows_that(house: House) -> None:
     security = house.configuration.settings["security"]
-    house.configuration.settings["security"] = {**security, "web_scan": {"reuse_hours": 24}}
+    house.configuration.settings["security"] = {**security, "web_scan": {"enabled": True, "reuse_hours": 24}}
     house.walk.run(INPUT)
     house.http.versions = ["v3"]
     again = house.another("d3")
@@ -895,6 +895,16 @@ def test_the_same_release_is_not_scanned_again_where_the_configuration_allows_th
 
     assert (status, len(house.scans)) == ("SUCCEEDED", 1)
     assert "Scan the service" not in again.visited
+
+
+def test_a_web_scan_that_is_switched_off_is_shown_as_not_run_and_is_no_pass(house: House) -> None:
+    security = house.configuration.settings["security"]
+    house.configuration.settings["security"] = {**security, "web_scan": {"enabled": False, "reuse_hours": 24}}
+    status, _ = house.walk.run(INPUT)
+
+    assert (status, house.scans) == ("SUCCEEDED", [])
+    shown = house.record["board"]["personas"]["security"]["shown"]
+    assert any("not run: [security.web_scan] enabled is false" in each for each in shown), shown
 
 
 def test_phase_6_holds_the_load_the_comparison_and_the_targets_figures(house: House) -> None:

@@ -58,7 +58,7 @@ class Scans:
             image,
             {
                 "release": {"settings": configured},
-                "security": {"web_scan": {"reuse_hours": self.reuse_hours}},
+                "security": {"web_scan": {"enabled": True, "reuse_hours": self.reuse_hours}},
             },
             ended,
             reports=self.reports,

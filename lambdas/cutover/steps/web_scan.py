@@ -39,13 +39,19 @@ def look_at_web_scan(
 
     `ended` is {failure}, once the build of this deployment has ended: the error output of one that failed,
     whose report, if there is any, counts for nothing. Before that, the same image with the same settings may
-    have been found clean within [security.web_scan] reuse_hours.
+    have been found clean within [security.web_scan] reuse_hours. Where the scan is not enabled, the gate says
+    so, and closes nothing.
     """
+    settings = configuration["security"]["web_scan"]
+    if not settings["enabled"]:
+        found = "not run: [security.web_scan] enabled is false"
+        gate = SUBJECT.inconclusive(NAME, found=found, wanted=WANTED, must=False)
+        return {"status": "done", "gates": [gate.as_json()]}
     release = _release_key(image, {**configuration["release"]["settings"], **(deployment.settings or {})})
-    hours = float(configuration["security"]["web_scan"]["reuse_hours"])
+    hours = float(settings["reuse_hours"])
     if ended is None:
-        gate = _earlier(release, clock.now() - timedelta(hours=hours), reports) if hours else None
-        return {"status": "done", "gates": [gate.as_json()]} if gate else {"status": "wanted"}
+        earlier = _earlier(release, clock.now() - timedelta(hours=hours), reports) if hours else None
+        return {"status": "done", "gates": [earlier.as_json()]} if earlier else {"status": "wanted"}
     gate = _judged(deployment.id, ended["failure"], reports)
     if hours and gate.verdict is Verdict.PASS:
         clean = {"deployment": deployment.id, "at": clock.now().isoformat(timespec="seconds")}
