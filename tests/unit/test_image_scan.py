@@ -92,6 +92,7 @@ def test_the_scan_is_on_record_with_the_gates_of_its_phase(house: House) -> None
     release = house.record["phases"][2]
     assert [gate["name"] for gate in release["gates"]] == [
         "The image has no critical or high vulnerability",
+        "The Python packages have no known vulnerability",
         "The release runs on every instance",
         "Every target is healthy",
     ]
