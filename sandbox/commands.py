@@ -124,6 +124,7 @@ def status(as_json: bool) -> None:
         click.echo(f"the sandbox in {settings.root} is {state}; the AWS API is {settings.endpoint_url}")
         host, port = status_page.address(settings.network)
         click.echo(f"the status page, once the control plane is installed: http://{host}:{port}/")
+        click.echo(f"what people are sent: {settings.root / 'sinks'}")
         if running:
             table = Table("process", "pid", "MB", Column("command", no_wrap=True, overflow="ellipsis"))
             for process in running:

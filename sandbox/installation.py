@@ -13,6 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from config.model import load
 from sandbox import identities
 from sandbox.settings import SandboxSettings, SettingsError, default_root
 
@@ -84,7 +85,7 @@ def synthesise(settings: SandboxSettings) -> Path:
 
 
 def bootstrap(settings: SandboxSettings, assembly: Path) -> None:
-    """`cdk bootstrap`, as the account's owner."""
+    """`cdk bootstrap`, and the mails' sender made known to SES, as the account's owner."""
     where = f"aws://{settings.account}/{settings.region}"
     run(
         settings,
@@ -92,6 +93,10 @@ def bootstrap(settings: SandboxSettings, assembly: Path) -> None:
         [cdk(), "bootstrap", where, "--app", str(assembly)],
         identities.root_environment(settings),
     )
+    email = load(ENVIRONMENT).notifications.email
+    if email is not None:
+        mail = identities.root_session(settings).client("sesv2", endpoint_url=settings.endpoint_url)
+        mail.create_email_identity(EmailIdentity=email.sender)
 
 
 def install(settings: SandboxSettings, assembly: Path) -> None:

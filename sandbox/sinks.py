@@ -10,7 +10,8 @@ switched while it runs, for tests of what happens when the other side is slow or
     PUT /behaviour  {"status": 503, "delay_seconds": 2, "times": 3, "path": "/slack/"}
 
 answers the next 3 requests (without `times`: all) under /slack/ with status 503 after 2 seconds; with
-`"garbage": true`, with something that nobody can read; GET /behaviour tells.
+`"garbage": true`, with something that nobody can read. Each path may have its own, and the longest one holds;
+one without a path ends all others. GET /behaviour tells them.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ class WebhookSink:
 
     def __init__(self, root: Path | str, port: int = 0, host: str = "127.0.0.1") -> None:
         self.root = Path(root)
-        self._behaviour = Behaviour()
+        self._behaviours: dict[str, Behaviour] = {}
         self._lock = threading.Lock()
         self._server = _Server((host, port), _handler(self))
         self._thread = threading.Thread(
@@ -178,24 +179,28 @@ class WebhookSink:
         return f"http://{host!s}:{port}"
 
     @property
-    def behaviour(self) -> Behaviour:
+    def behaviours(self) -> list[Behaviour]:
+        """Those that were asked for; what they do not concern is answered well."""
         with self._lock:
-            return self._behaviour
+            return list(self._behaviours.values())
 
     def behave(self, behaviour: Behaviour) -> None:
         """Answer like this from the next request on."""
         with self._lock:
-            self._behaviour = behaviour
+            if not behaviour.path:
+                self._behaviours.clear()
+            self._behaviours[behaviour.path] = behaviour
 
     def take(self, path: str) -> Behaviour:
         """The behaviour for one more request."""
         with self._lock:
-            now = self._behaviour
-            if not path.startswith(now.path):
+            concerned = [each for each in self._behaviours if path.startswith(each)]
+            if not concerned:
                 return Behaviour()
+            now = self._behaviours[max(concerned, key=len)]
             if now.times is not None:
-                left = now.times - 1
-                self._behaviour = replace(now, times=left) if left else Behaviour()
+                left = replace(now, times=now.times - 1) if now.times > 1 else Behaviour(path=now.path)
+                self._behaviours[now.path] = left
             return now
 
     def start(self) -> None:
@@ -263,13 +268,16 @@ def _handler(sink: WebhookSink) -> type[BaseHTTPRequestHandler]:
             except BehaviourError as error:
                 self._answer(400, str(error).encode())
                 return
-            self._answer(200, json.dumps(asdict(sink.behaviour)).encode())
+            self._tell()
 
         def do_GET(self) -> None:
             if self.path == "/behaviour":
-                self._answer(200, json.dumps(asdict(sink.behaviour)).encode())
+                self._tell()
             else:
                 self._answer(404, b"GET /behaviour is the only GET")
+
+        def _tell(self) -> None:
+            self._answer(200, json.dumps([asdict(each) for each in sink.behaviours]).encode())
 
         def _body(self) -> bytes | None:
             """The request's body; None when it was refused."""

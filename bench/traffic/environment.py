@@ -7,6 +7,7 @@ four cores for each colour, more than many a machine has; one of one vCPU can re
 from __future__ import annotations
 
 from config.model import Configuration, load
+from config.notifications import Notifications
 
 NAME = "sandbox"
 INSTANCE_TYPE = "t2.micro"  # one vCPU and 1 GiB
@@ -28,6 +29,8 @@ def configuration() -> Configuration:
         update={
             "network": whole.network.model_copy(update=network),
             "backend": whole.backend.model_copy(update=backend),
+            # The sinks are at the sandbox's own addresses, and nobody is told of a measurement.
+            "notifications": Notifications(),
             "watch": whole.watch.model_copy(update={"bake_seconds": BAKE_SECONDS}),
         }
     )

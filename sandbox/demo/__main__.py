@@ -25,6 +25,7 @@ from sandbox.demo.measurements import page_figures, rollback_figures, swap_figur
 from sandbox.demo.narrator import Narrator, summary
 from sandbox.demo.users import Users
 from sandbox.settings import SandboxSettings, SettingsError, default_root
+from sandbox.sinks import read_mail
 
 RATE, USERS, PATH = 500, 200, "/api/health"  # requests a second, keep-alive connections, what they ask for
 VISITORS, VISITORS_RATE, PAGE = 20, 50, "/config.json"  # of the frontend, under its own name
@@ -159,6 +160,10 @@ class Demo:
         pages = {name: seen[answers] - visited[answers] for name, answers in COUNTED.items()}
         self._figures["v3"] = figures | {"seconds": record.get("seconds")} | page_figures(pages)
         self._tell.say(str(record.get("cause", "")))
+        for message in read_mail(self._root):
+            if message.kind == "sms":
+                self._tell.say(f"told by SMS: {message.text}")
+        self._tell.say(f"what people were sent lies in {self._root / 'sinks'}")
 
     def _wait_for_rollback(self, environment: Environment, record: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + _ROLLBACK_SECONDS

@@ -11,8 +11,9 @@ from unittest import mock
 from cutover.handlers import status
 from tests.browser.chromium import ChromiumMissingError, chromium
 from tests.browser.conftest import page_server
+from tests.browser.page import open_page, wait_for
 from tests.browser.stage import Stage
-from tests.browser.test_status_page import open_page, populated, wait_for
+from tests.browser.test_status_page import populated
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 #: A picture is there to be looked at on a page, not to be zoomed into.

@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cutover.domain.colours import Colour
+from cutover.domain.times import text
+from tests.browser.page import complaints, look, open_page, seen, wait_for
 from tests.browser.stage import Stage
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 #: Seconds for what the page shows with its next question, on a machine that is busy.
 PATIENCE = 10
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-
-
-def seen(browser: Any, id: str) -> str:
-    found: str = browser.execute_script("return document.getElementById(arguments[0]).innerText", id)
-    return found
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> float:
-    """How long it took, in seconds."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            pytest.fail(f"{what} was not seen within {seconds} s")
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def look(browser: Any, width: int, *, dark: bool) -> None:
-    """Another screen and another scheme, without loading anything."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
-
-
-def open_page(
-    browser: Any, address: str, *, width: int = 1280, dark: bool = False, language: str = "en"
-) -> None:
-    look(browser, width, dark=dark)
-    browser.get(address)
-    if browser.execute_script("return document.documentElement.lang") != language:
-        browser.execute_script("localStorage.setItem('language', arguments[0])", language)
-        browser.get(address)
-    wait_for(lambda: seen(browser, "environment"), 20, "the first answer")
-
-
-def complaints(browser: Any) -> list[str]:
-    """What the console said; a refused feedback is told there as a failed request, and nothing else may be."""
-    return [
-        entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
-    ]
 
 
 def populated(stage: Stage) -> None:
@@ -88,11 +46,14 @@ def test_a_deployment_is_followed_from_its_start_to_its_end_without_reloading(
             wait_for(
                 lambda n=number: seen(browser, "phases").count("✓ done") == n, PATIENCE, f"phase {number}"
             )
-    stage.record["swap"] = {"colour": "green"}
+    assert "Deployment frequency: 0.00 a day" in seen(browser, "dora")
+    stage.record["swap"] = {"colour": "green", "modified_at": text(datetime.now(UTC))}
     stage.succeed()
     stage.go_live("v2", Colour.GREEN, before="v1")
     wait_for(lambda: "v2: succeeded · v2 in use" in seen(browser, "state"), PATIENCE, "the end")
     wait_for(lambda: "green · v2: 100%" in seen(browser, "traffic"), PATIENCE, "the traffic")
+    wait_for(lambda: "0.03 a day\n1 / 30.0 days" in seen(browser, "dora"), PATIENCE, "DORA's figures")
+    assert "Time to restore: No data" in seen(browser, "dora")
     assert seen(browser, "verdict").startswith("GO")
     assert browser.execute_script("return window.neverReloaded")
     assert complaints(browser) == []

@@ -27,6 +27,8 @@ from cli.source import upload
 from sandbox import identities, installation, processes
 from sandbox.demo.users import Users
 from sandbox.settings import SandboxSettings
+from tests.e2e.onlooker import Onlooker
+from tests.e2e.sinks import Sinks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MINUTE_SECONDS = "1"  # five bad minutes pass in five seconds
@@ -40,6 +42,8 @@ class Product:
         self.environment = Environment.named(installation.ENVIRONMENT)
         self.users = Users(settings, rate=100, users=20)
         self.visitors = Users(settings, rate=50, users=10, name="visitors")
+        self.sinks = Sinks(settings)
+        self.onlooker = Onlooker(settings.network)
 
     def root(self, service: str) -> Any:
         """A client of the account's root: for arranging a scenario, never for driving the product."""
@@ -181,6 +185,7 @@ def product() -> Iterator[Product]:
         finally:
             made.users.stop()
             made.visitors.stop()
+            made.onlooker.leave()
     finally:
         command = [sys.executable, "-m", "cli.main", "sandbox", "down"]
         subprocess.run(command, capture_output=True, check=False, cwd=REPOSITORY)

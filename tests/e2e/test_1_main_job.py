@@ -154,7 +154,9 @@ def test_v2_takes_over_under_load_and_no_request_fails(product, v1):
 
 
 def test_a_bad_v3_is_taken_back_by_its_alarm(product, v1, limits_off):
+    """The status page is looked at from here to the end of v4."""
     live = product.live()
+    product.onlooker.come()
     users = product.load()
     before = users.report()
     port = str(product.environment.configuration.backend.listener_port)
@@ -229,10 +231,14 @@ def test_a_bad_frontend_takes_both_services_back(product, v1, limits_off, tmp_pa
 
 
 def test_after_an_alarm_the_next_good_version_moves_both_and_no_request_fails(product, v1, limits_off):
-    """Under load on both names. The frontend that is live comes along by its digest."""
+    """Under load on both names. The frontend that is live comes along by its digest. No sink is well."""
     image = product.live()["frontend"]["image"]
     users, visitors = product.load(), product.visit()
-    ended, _ = product.deploy("v4")
+    product.sinks.speak("en")
+    with product.sinks.in_trouble():
+        ended, _ = product.deploy("v4")
+        assert len(product.sinks.thread("v4")) < 2, "it has ended, and who is told has heard of its start"
+        product.wait("a try", lambda: bool(product.sinks.calls("/notices")[-1].status == 429))
     seen = {"users": users.report(), "visitors": visitors.report()}
     users.stop()
     visitors.stop()
@@ -240,6 +246,7 @@ def test_after_an_alarm_the_next_good_version_moves_both_and_no_request_fails(pr
     assert product.live()["version"] == "v4"
     assert product.live()["frontend"]["image"] == image
     assert product.frontend_weights() == product.weights()
+    product.onlooker.leave()
     for who, report in seen.items():
         assert "v4" in report["versions"], f"{who} were never answered by v4"
         assert (report["answers"] > 0, report["failed"]) == (True, 0), who

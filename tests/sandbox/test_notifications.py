@@ -33,28 +33,6 @@ from stacks.naming import Names
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # Longer than a warm function takes, or a message would be handed out twice at once.
 TRY_AGAIN_SECONDS = 4
-CHANNELS = """
-[notifications]
-locale = "ko"
-timeout_seconds = 6
-
-[notifications.slack]
-channel = "deployments"
-api_url = "{sink}/slack/api"
-
-[notifications.email]
-sender = "cutover@cutover.test"
-to = ["operators@cutover.test"]
-
-[notifications.sms]
-to = ["+821012345678"]
-
-[notifications.pagerduty]
-url = "{sink}/pagerduty/v2/enqueue"
-
-[notifications.application]
-url = "{sink}/notices"
-"""
 DEPLOYMENT: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DeploymentStarted", {"mode": "deploy"}),
     ("PhaseCompleted", {"phase": {"number": 1, "name": "Provision"}, "passed": 3}),
@@ -134,7 +112,7 @@ EVERYTHING = {"slack": len(DEPLOYMENT) + 3, "email": 3, "sms": 1, "pagerduty": 1
 def house(emulator_with: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with emulator_with(tmp_path_factory.mktemp("people")) as emulator:
         text = (DIRECTORY / "sandbox.toml").read_text()
-        text += CHANNELS.format(sink=f"http://{emulator.settings.network}.0.5:8090")
+        text = text.replace("127.1.0.5", f"{emulator.settings.network}.0.5")
         folder = tmp_path_factory.mktemp("configuration")
         (folder / "sandbox.toml").write_text(text)
         configuration = load("sandbox", folder)

@@ -56,6 +56,16 @@ def test_the_sink_answers_as_it_was_told(sink: WebhookSink) -> None:
     assert [each.status for each in read_webhooks(sink.root)] == [503, 503, 200]
 
 
+def test_each_path_behaves_as_it_was_told_until_all_are_told_anew(sink: WebhookSink) -> None:
+    for behaviour in ({"path": "/slack/", "status": 500}, {"path": "/slack/api/chat.post", "status": 429}):
+        assert send("PUT", f"{sink.url}/behaviour", json.dumps(behaviour).encode())[0] == 200
+    paths = ("/slack/api/chat.update", "/slack/api/chat.postMessage", "/notices")
+    assert [send("POST", f"{sink.url}{path}", b"{}")[0] for path in paths] == [500, 429, 200]
+    assert len(json.loads(send("GET", f"{sink.url}/behaviour", b"")[1])) == 2
+    assert send("PUT", f"{sink.url}/behaviour", b"{}")[0] == 200
+    assert [send("POST", f"{sink.url}{path}", b"{}")[0] for path in paths] == [200] * 3
+
+
 def test_a_slow_sink_keeps_the_call_of_a_sender_that_gives_up(sink: WebhookSink) -> None:
     send("PUT", f"{sink.url}/behaviour", b'{"delay_seconds": 30}')
     with pytest.raises((TimeoutError, urllib.error.URLError)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +15,7 @@ from cutover.domain.colours import Colour
 from cutover.domain.errors import InvalidInputError, ThrottledError
 from cutover.domain.records import LIVE, Key, deployment_key, history_key
 from cutover.domain.status_view import BUDGETS, public, view
+from cutover.domain.times import text
 from cutover.domain.window import read_hours
 from cutover.handlers import status as handler
 from cutover.steps.feedback import LONGEST, MOST_PER_MINUTE, PARTITION, give_feedback
@@ -159,8 +160,8 @@ def test_only_the_pages_own_files_are_served(stage: Stage) -> None:
 
 
 def test_both_languages_of_the_page_have_the_same_words() -> None:
-    text = files("cutover.page").joinpath("words.js").read_text()
-    korean, english = text.partition("en: {")[::2]
+    source = files("cutover.page").joinpath("words.js").read_text()
+    korean, english = source.partition("en: {")[::2]
     keys = re.compile(r"(?:^|[{,\s])(\w+): \"")
     assert sorted(keys.findall(korean)) == sorted(keys.findall(english))
     assert len(keys.findall(english)) > 50
@@ -226,3 +227,26 @@ def test_the_live_release_and_a_share_of_the_next_are_the_traffic(stage: Stage) 
         {"colour": Colour.GREEN.value, "version": "v2", "share": 10},
     ]
     assert Key(*deployment_key("d")) != history_key("a", "d")
+
+
+def test_doras_figures_are_those_of_the_journals_last_month(stage: Stage) -> None:
+    assert json.loads(stage.ask("GET", "/api/status")["body"])["dora"]["failure_rate"] is None
+    now = datetime.now(UTC)
+    for version, taken_back in (("v1", False), ("v2", True)):
+        stage.start(version, version)
+        stage.record["swap"] = {"modified_at": text(now - timedelta(seconds=90))}
+        if taken_back:
+            clock = {"asked_at": text(now - timedelta(seconds=8)), "modified_at": text(now)}
+            stage.record["rollback"] = {"clock": clock}
+    keys = json.loads(stage.ask("GET", "/api/status")["body"])["dora"]
+    assert (keys["deployments"], keys["failures"], keys["failure_rate"]) == (2, 1, 0.5)
+    assert (keys["restore_seconds"], keys["days"]) == (8, 30)
+
+
+def test_where_there_were_more_deployments_doras_figures_are_of_the_time_of_the_last_ones(
+    stage: Stage,
+) -> None:
+    for number in range(handler.MOST_CHANGES + 5):
+        stage.start("v1", f"d{number}")
+    keys = json.loads(stage.ask("GET", "/api/status")["body"])["dora"]
+    assert 0 < keys["days"] < 1

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -25,6 +26,7 @@ from cutover.adapters.control import ParameterConfiguration
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.trends import BalancerTrends
 from cutover.domain.announcement import Announcement
+from cutover.domain.dora import Change, four_keys
 from cutover.domain.errors import CutoverError, InvalidInputError, ThrottledError
 from cutover.domain.records import ANNOUNCED, FREEZE, HISTORY, Status, deployment_key
 from cutover.domain.status_view import view
@@ -53,8 +55,10 @@ PAGE = {
 }
 LARGEST_BODY = 8192
 MOST_RUNS = 20
-#: Many people look at the same second, and minutes of metrics change once in a while. Seconds.
-STATUS_KEPT, TRENDS_KEPT = 0.5, 20.0
+#: DORA's figures are of so many days; where there were more deployments in them, of the last ones.
+DORA_DAYS, MOST_CHANGES = 30, 50
+#: Many people look at the same second; minutes of metrics and DORA's figures change once in a while. Seconds.
+STATUS_KEPT, TRENDS_KEPT, DORA_KEPT = 0.25, 20.0, 60.0
 
 logger = Logger()
 
@@ -82,6 +86,7 @@ class Wiring:
     clock: SystemClock
     status: Kept = field(default_factory=Kept)
     lines: Kept = field(default_factory=Kept)
+    dora: Kept = field(default_factory=Kept)
 
 
 @cache
@@ -158,7 +163,19 @@ def _read(wired: Wiring) -> dict[str, Any]:
             # The page says that it does not know; the rest is worth showing.
             logger.warning("no trends", extra={"reason": str(error)})
             wired.lines.value = None
-    return {**shown, "trends": wired.lines.value}
+    if time.monotonic() >= wired.dora.until:
+        wired.dora.value, wired.dora.until = _dora(wired, now), time.monotonic() + DORA_KEPT
+    return {**shown, "trends": wired.lines.value, "dora": wired.dora.value}
+
+
+def _dora(wired: Wiring, now: datetime) -> dict[str, Any]:
+    lines = wired.journal.newest(HISTORY, MOST_CHANGES)
+    records = [wired.journal.read(deployment_key(str(line["id"]))) for line in lines]
+    changes = [Change.read(record) for record in records if record]
+    since = now - timedelta(days=DORA_DAYS)
+    if len(lines) == MOST_CHANGES:
+        since = max(since, min(change.started for change in changes))
+    return four_keys(changes, since, now).as_json()
 
 
 def _sender(event: Mapping[str, Any], headers: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
-// The status page: asks for the status every second and shows it. Whatever comes from outside becomes text,
+// The status page: asks for the status again and again and shows it. Whatever comes from outside becomes text,
 // never markup.
 import { words } from "./words.js";
 
-const POLL_MILLISECONDS = 1000;
+// With what function and edge keep an answer for, a change is seen within two seconds.
+const POLL_MILLISECONDS = 600;
 const ZONE = "Asia/Seoul";
 const SIGNS = { done: "✓", Pass: "✓", SUCCEEDED: "✓", failed: "✗", Fail: "✗", FAILED: "✗", ROLLED_BACK: "↩", running: "▶", RUNNING: "▶", Inconclusive: "?" };
 const LOOKS = { done: "good", Pass: "good", SUCCEEDED: "good", failed: "bad", Fail: "bad", FAILED: "bad", ROLLED_BACK: "bad", ABANDONED: "bad", running: "busy", RUNNING: "busy", Inconclusive: "unknown" };
@@ -98,6 +99,23 @@ function spark(name, points) {
   return box;
 }
 
+function dora(keys) {
+  const figure = (name, value, basis) => {
+    const item = element("li", `${word(name)}: ${value ?? word("nodata")}`);
+    item.append(element("span", basis, "quiet"));
+    return item;
+  };
+  const lasting = (seconds) => (seconds === null ? null : span(seconds));
+  const rate = keys.failure_rate === null ? null : `${Math.round(keys.failure_rate * 100)} %`;
+  const median = (count) => `${word("median")} ${count}`;
+  return [
+    figure("frequency", `${keys.per_day.toFixed(2)} ${word("daily")}`, `${keys.deployments} / ${keys.days.toFixed(1)} ${word("days")}`),
+    figure("lead", lasting(keys.lead_seconds), median(keys.lead_times)),
+    figure("failures", rate, `${keys.failures} / ${keys.deployments}`),
+    figure("restore", lasting(keys.restore_seconds), median(keys.restores)),
+  ];
+}
+
 function gates(status) {
   const must = status.gates.filter((gate) => gate.must);
   const closed = must.some((gate) => gate.verdict !== "Pass");
@@ -133,6 +151,7 @@ function show(status) {
   gates(status);
   list("incidents", status.incidents.map(line));
   list("history", status.history.map(line));
+  list("dora", dora(status.dora));
   const next = status.announced;
   find("announced").textContent = next ? `${word("announced")}: ${next.version}, ${time(next.opening)}` : "";
   find("window").textContent = status.window_open ? word("open") : `${word("window")}: ${time(status.next_window)}`;
