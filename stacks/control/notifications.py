@@ -41,6 +41,7 @@ MATTERS = (
     "ContractionFailed",
     "DrillFailed",
     "DrillStopped",
+    "ReportReady",
 )
 RULE = "notices"
 #: The application's is the key that signs: the random one is as good as any.
@@ -109,7 +110,12 @@ def _spec(names: Names, plan: Notifications) -> FunctionSpec:
     if plan.email is not None:
         domain = plan.email.sender.rpartition("@")[2]
         identities = [names.arn("ses", f"identity/{name}") for name in (plan.email.sender, domain)]
-        statements.append(Statement(["ses:SendEmail"], identities))
+        # Reports go with their pictures, as a message of our own making.
+        statements.append(Statement(["ses:SendEmail", "ses:SendRawEmail"], identities))
+        bucket = f"arn:aws:s3:::{names.artifacts_bucket}"
+        statements.append(Statement(["s3:GetObject"], [f"{bucket}/reports/*"]))
+        # Without it, an object that is not there answers 403 instead of 404.
+        statements.append(Statement(["s3:ListBucket"], [bucket]))
     if plan.sms is not None:
         statements.append(Statement(["sns:Publish"], [names.arn("sns", names.topic)]))
     return FunctionSpec(
@@ -122,6 +128,7 @@ def _spec(names: Names, plan: Notifications) -> FunctionSpec:
             "NOTIFICATIONS_PARAMETER": names.notifications_parameter,
             "SECRETS_PREFIX": names.token(""),
             "TOPIC_ARN": names.arn("sns", names.topic),
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
         },
     )
 

@@ -115,7 +115,7 @@ def test_the_function_may_use_the_configured_channels_and_no_more(everybody):
     assert queues | {"ses:SendEmail", "sns:Publish", "secretsmanager:GetSecretValue"} <= allowed
     assert not any(action.startswith(("states:", "elasticloadbalancing:")) for action in allowed)
     for statement in own:
-        if statement["Action"] in (["sns:Publish"], ["ses:SendEmail"]):
+        if statement["Action"] in (["sns:Publish"], ["ses:SendEmail", "ses:SendRawEmail"]):
             assert not any("*" in resource for resource in statement["Resource"])
 
 

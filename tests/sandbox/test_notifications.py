@@ -5,6 +5,7 @@ The template is the control plane's own; only the wait between two tries is shor
 
 from __future__ import annotations
 
+import base64
 import importlib
 import io
 import json
@@ -249,6 +250,26 @@ def test_an_event_that_is_delivered_five_times_is_told_once(house: House) -> Non
 
     house.emulator.wait_for(empty, what="an empty queue")
     assert len(house.mails("five", "email")) == 1
+
+
+def test_a_report_is_mailed_with_its_page_and_the_pictures_beside_it(house: House) -> None:
+    bucket, key = house.names.artifacts_bucket, "reports/1/report.ko.html"
+    where = {"LocationConstraint": house.emulator.settings.region}
+    storage = house.emulator.client("s3")
+    storage.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    page = f'<h1>of-report</h1><img src="data:image/png;base64,{base64.b64encode(b"PNG").decode()}">'
+    storage.put_object(Bucket=bucket, Key=key, Body=page.encode())
+    told = {
+        "title": {"ko": "일간 보고서", "en": "Daily report"},
+        "text": {"ko": "of-report: 본문", "en": "of-report: text"},
+        "files": {"report.ko.html": key},
+    }
+    house.bus.publish("ReportReady", {"deployment": "report", "version": "of-report", **told})
+    house.emulator.wait_for(lambda: house.mails("report", "email"), what="the mail")
+    (mail,) = house.mails("report", "email")
+    assert mail.subject == "[Cutover] 일간 보고서"
+    assert "of-report: 본문" in mail.text
+    assert 'src="cid:1@reports.cutover"' in mail.html
 
 
 def test_the_status_page_is_served_by_the_installed_function(house: House) -> None:

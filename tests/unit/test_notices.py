@@ -194,3 +194,19 @@ def test_the_bus_envelope_is_what_is_read() -> None:
         "detail": {"environment": "staging"},
     }
     assert Event.read(json.loads(json.dumps(envelope))).kind == "Frozen"
+
+
+def test_a_report_goes_by_mail_as_a_whole_and_everybody_else_hears_that_there_is_one() -> None:
+    about = {
+        "title": {"en": "Daily report", "ko": "일간 보고서"},
+        "text": {"en": "p95 212 ms", "ko": "p95 212 ms 였습니다"},
+        "files": {"report.en.html": "reports/1/report.en.html", "p95.png": "reports/1/p95.png"},
+        "since": "2026-03-03T12:00:00Z",
+        "until": "2026-03-04T12:00:00Z",
+    }
+    found = told("ReportReady", **about)
+    assert set(found) == {"slack", "email"}
+    (mail,) = found["email"]
+    assert (mail.subject, mail.text) == ("[Cutover] Daily report", "p95 212 ms")
+    assert mail.page == "reports/1/report.en.html"
+    assert "A report on staging is ready" in found["slack"][0].text

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from cutover.adapters.aws import aws_errors
+from cutover.adapters.report_mail import report_mail
 from cutover.domain.errors import MisconfiguredError, NotReachableError, ServiceRefusedError
 from cutover.domain.notices import WAKES, Notice
 
@@ -151,25 +152,35 @@ class PagerDuty:
 
 
 class Email:
-    """SES: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html"""
+    """SES: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
 
-    def __init__(self, client: Any, sender: str, to: Sequence[str]) -> None:
+    `read` gives the page of a notice by its key; None where it is gone, and then the text alone is sent.
+    """
+
+    def __init__(
+        self, client: Any, sender: str, to: Sequence[str], read: Callable[[str], bytes | None]
+    ) -> None:
         self._client = client
         self._sender = sender
         self._to = list(to)
+        self._read = read
 
     def deliver(self, notice: Notice, text: str, place: str | None) -> str | None:
         # A line break would end the header.
         subject = " ".join(notice.subject.split())[:200]
-        content = {
-            "Subject": {"Data": subject, "Charset": "UTF-8"},
-            "Body": {"Text": {"Data": text, "Charset": "UTF-8"}},
-        }
+        page = self._read(notice.page) if notice.page else None
+        content: dict[str, Any]
+        if page is None:
+            body = {"Text": {"Data": text, "Charset": "UTF-8"}}
+            content = {"Simple": {"Subject": {"Data": subject, "Charset": "UTF-8"}, "Body": body}}
+        else:
+            raw = report_mail(subject, self._sender, self._to, text, page.decode("utf-8", "replace"))
+            content = {"Raw": {"Data": raw}}
         with aws_errors():
             self._client.send_email(
                 FromEmailAddress=self._sender,
                 Destination={"ToAddresses": self._to},
-                Content={"Simple": content},
+                Content=content,
             )
         return place
 

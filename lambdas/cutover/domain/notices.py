@@ -54,6 +54,7 @@ SEVERITY: Mapping[str, Severity] = {
     "ContractionFailed": Severity.IMPORTANT,
     "DrillFailed": Severity.IMPORTANT,
     "DrillStopped": Severity.IMPORTANT,
+    "ReportReady": Severity.IMPORTANT,
 }
 #: PagerDuty's severities of what wakes somebody; what ends the incident is in ENDS.
 #: https://developer.pagerduty.com/docs/send-alert-event
@@ -127,7 +128,8 @@ class Settings:
 @dataclass(frozen=True)
 class Notice:
     """One message on one channel. `part` tells a channel's messages about one event apart; `thread` is what
-    belongs together (a deployment); `action` is PagerDuty's; `texts` are the application's, by language."""
+    belongs together (a deployment); `action` is PagerDuty's; `texts` are the application's, by language;
+    `page` is the key of the HTML that an e-mail shows beside its text."""
 
     channel: Channel
     part: str
@@ -138,6 +140,7 @@ class Notice:
     thread: str
     action: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
+    page: str = ""
 
 
 def notices(channel: Channel, event: Event, settings: Settings, now: datetime) -> list[Notice]:
@@ -147,6 +150,8 @@ def notices(channel: Channel, event: Event, settings: Settings, now: datetime) -
         return []
     if channel is Channel.APPLICATION:
         return [_for_users(event, settings)]
+    if channel is Channel.EMAIL and event.kind == "ReportReady" and event.detail.get("text"):
+        return [_report(event, settings)]
     values = _values(event, settings.locale)
     text = _text(event, settings.locale, values)
     named = values.get("version") is not None and event.kind != "RollbackRefused"
@@ -171,6 +176,16 @@ def _for_users(event: Event, settings: Settings) -> Notice:
     }
     own, thread = texts[settings.locale], event.deployment or event.id
     return Notice(Channel.APPLICATION, "main", event, event.severity, own, own, thread, texts=texts)
+
+
+def _report(event: Event, settings: Settings) -> Notice:
+    """The whole report, and not only that there is one."""
+    detail, locale = event.detail, settings.locale
+    subject = say(locale, f"subject.{event.severity.word}", {"title": detail["title"][locale]})
+    page = str(detail["files"].get(f"report.{locale}.html", ""))
+    thread = event.deployment or event.id
+    text = str(detail["text"][locale])
+    return Notice(Channel.EMAIL, "main", event, event.severity, subject, text, thread, page=page)
 
 
 def _wanted(channel: Channel, event: Event, settings: Settings, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from cutover.adapters.aws import client, patient_client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import ParameterConfiguration, SecretsStore
+from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.messengers import Application, Email, PagerDuty, Slack, Sms, Web
 from cutover.domain.errors import InvalidInputError, MisconfiguredError
@@ -32,6 +33,7 @@ class Variables(Common):
     notifications_parameter: str
     secrets_prefix: str
     topic_arn: str
+    artifacts_bucket: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def messenger(channel: Channel, table: Mapping[str, Any], wired: Wiring) -> Mess
                 Web(seconds), str(own.get("url")), _token("application", wired), wired.clock.now
             )
         case Channel.EMAIL:
-            return Email(patient_client("sesv2", seconds), str(own.get("sender")), own.get("to") or ())
+            documents = BucketDocuments(client("s3"), wired.variables.artifacts_bucket)
+            ses = patient_client("sesv2", seconds)
+            return Email(ses, str(own.get("sender")), own.get("to") or (), documents.read)
         case Channel.SMS:
             return Sms(patient_client("sns", seconds), wired.variables.topic_arn)
 
