@@ -13,7 +13,7 @@ from stacks.naming import Names
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 #: How long the edge keeps what the function calls no-cache, in seconds: the least that CloudFront keeps wins.
 #: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html
-PAGE_KEPT, STATUS_KEPT = 60, 1
+PAGE_KEPT, FIGURES_KEPT, STATUS_KEPT = 60, 20, 1
 READS = ["GET", "HEAD"]
 EVERY_METHOD = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]
 #: The viewer's address and port, which CloudFront sets whatever the viewer sent:
@@ -30,6 +30,7 @@ WAIVED = {
 def edge(scope: Construct, names: Names, origin: str) -> cloudfront.CfnDistribution:
     """Make the distribution before the API `origin` (a host name)."""
     page = _kept(scope, names, "page", PAGE_KEPT)
+    figures = _kept(scope, names, "figures", FIGURES_KEPT)
     status = _kept(scope, names, "status", STATUS_KEPT)
     sender = cloudfront.CfnOriginRequestPolicy(
         scope,
@@ -73,13 +74,16 @@ def edge(scope: Construct, names: Names, origin: str) -> cloudfront.CfnDistribut
                 compress=True,
             ),
             cache_behaviors=[
-                cloudfront.CfnDistribution.CacheBehaviorProperty(
-                    path_pattern="/api/status",
-                    target_origin_id="api",
-                    viewer_protocol_policy="https-only",
-                    allowed_methods=READS,
-                    cache_policy_id=status.ref,
-                    compress=True,
+                *(
+                    cloudfront.CfnDistribution.CacheBehaviorProperty(
+                        path_pattern=path,
+                        target_origin_id="api",
+                        viewer_protocol_policy="https-only",
+                        allowed_methods=READS,
+                        cache_policy_id=policy.ref,
+                        compress=True,
+                    )
+                    for path, policy in (("/api/status", status), ("/api/figures", figures))
                 ),
                 cloudfront.CfnDistribution.CacheBehaviorProperty(
                     path_pattern="/api/feedback",

@@ -42,13 +42,12 @@ class Stage:
             trends=Trends(),
             clock=SimpleNamespace(now=lambda: datetime.now(UTC)),
             status=status.Kept(),
-            lines=status.Kept(),
-            dora=status.Kept(),
+            figures=status.Kept(),
         )
 
     def wiring(self) -> Any:
         # Every question reads anew: a test does not wait for what is kept.
-        self._wired.status.until = self._wired.dora.until = 0.0
+        self._wired.status.until = self._wired.figures.until = 0.0
         return self._wired
 
     def ask(

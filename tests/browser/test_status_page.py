@@ -46,16 +46,24 @@ def test_a_deployment_is_followed_from_its_start_to_its_end_without_reloading(
             wait_for(
                 lambda n=number: seen(browser, "phases").count("✓ done") == n, PATIENCE, f"phase {number}"
             )
-    assert "Deployment frequency: 0.00 a day" in seen(browser, "dora")
-    stage.record["swap"] = {"colour": "green", "modified_at": text(datetime.now(UTC))}
+    stage.record["swap"] = {"colour": "green"}
     stage.succeed()
     stage.go_live("v2", Colour.GREEN, before="v1")
     wait_for(lambda: "v2: succeeded · v2 in use" in seen(browser, "state"), PATIENCE, "the end")
     wait_for(lambda: "green · v2: 100%" in seen(browser, "traffic"), PATIENCE, "the traffic")
-    wait_for(lambda: "0.03 a day\n1 / 30.0 days" in seen(browser, "dora"), PATIENCE, "DORA's figures")
-    assert "Time to restore: No data" in seen(browser, "dora")
     assert seen(browser, "verdict").startswith("GO")
     assert browser.execute_script("return window.neverReloaded")
+    assert complaints(browser) == []
+
+
+def test_the_last_hour_and_doras_figures_are_shown(browser: Any, stage: Stage, address: str) -> None:
+    stage.go_live("v2")
+    stage.start("v2")
+    stage.record["swap"] = {"modified_at": text(datetime.now(UTC))}
+    open_page(browser, address)
+    wait_for(lambda: "0.03 a day\n1 / 30.0 days" in seen(browser, "dora"), PATIENCE, "DORA's figures")
+    assert "Time to restore: No data" in seen(browser, "dora")
+    assert browser.execute_script("return document.querySelectorAll('#trends svg').length") == 3
     assert complaints(browser) == []
 
 

@@ -210,3 +210,9 @@ def test_a_report_goes_by_mail_as_a_whole_and_everybody_else_hears_that_there_is
     assert (mail.subject, mail.text) == ("[Cutover] Daily report", "p95 212 ms")
     assert mail.page == "reports/1/report.en.html"
     assert "A report on staging is ready" in found["slack"][0].text
+
+
+def test_a_former_release_that_was_brought_back_is_not_told_as_taken_back() -> None:
+    found = told("RolledBack", version="v1", steps=[{"name": "Health"}], cause="it was right after all")
+    assert "is back on version v1" in found["sms"][0].text
+    assert "was taken back" in told("RolledBack", version="v2")["sms"][0].text

@@ -230,7 +230,7 @@ def test_the_live_release_and_a_share_of_the_next_are_the_traffic(stage: Stage) 
 
 
 def test_doras_figures_are_those_of_the_journals_last_month(stage: Stage) -> None:
-    assert json.loads(stage.ask("GET", "/api/status")["body"])["dora"]["failure_rate"] is None
+    assert json.loads(stage.ask("GET", "/api/figures")["body"])["dora"]["failure_rate"] is None
     now = datetime.now(UTC)
     for version, taken_back in (("v1", False), ("v2", True)):
         stage.start(version, version)
@@ -238,7 +238,7 @@ def test_doras_figures_are_those_of_the_journals_last_month(stage: Stage) -> Non
         if taken_back:
             clock = {"asked_at": text(now - timedelta(seconds=8)), "modified_at": text(now)}
             stage.record["rollback"] = {"clock": clock}
-    keys = json.loads(stage.ask("GET", "/api/status")["body"])["dora"]
+    keys = json.loads(stage.ask("GET", "/api/figures")["body"])["dora"]
     assert (keys["deployments"], keys["failures"], keys["failure_rate"]) == (2, 1, 0.5)
     assert (keys["restore_seconds"], keys["days"]) == (8, 30)
 
@@ -248,5 +248,5 @@ def test_where_there_were_more_deployments_doras_figures_are_of_the_time_of_the_
 ) -> None:
     for number in range(handler.MOST_CHANGES + 5):
         stage.start("v1", f"d{number}")
-    keys = json.loads(stage.ask("GET", "/api/status")["body"])["dora"]
+    keys = json.loads(stage.ask("GET", "/api/figures")["body"])["dora"]
     assert 0 < keys["days"] < 1

@@ -203,8 +203,10 @@ def _wanted(channel: Channel, event: Event, settings: Settings, now: datetime) -
 
 
 def _text(event: Event, locale: Locale, values: Mapping[str, Any]) -> str:
+    # Of a release that was brought back, the event names the one that is live, and not the one that was left.
+    brought_back = event.kind == "RolledBack" and event.detail.get("steps")
     try:
-        return say(locale, event.kind, values).strip()
+        return say(locale, "RolledBack.restored" if brought_back else event.kind, values).strip()
     except KeyError:
         # A kind that is newer than this catalogue is told all the same.
         return say(locale, "unknown", values)

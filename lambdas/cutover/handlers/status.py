@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -57,8 +57,8 @@ LARGEST_BODY = 8192
 MOST_RUNS = 20
 #: DORA's figures are of so many days; where there were more deployments in them, of the last ones.
 DORA_DAYS, MOST_CHANGES = 30, 50
-#: Many people look at the same second; minutes of metrics and DORA's figures change once in a while. Seconds.
-STATUS_KEPT, TRENDS_KEPT, DORA_KEPT = 0.25, 20.0, 60.0
+#: Many people look at the same second, and figures change once in a while. Seconds.
+STATUS_KEPT, FIGURES_KEPT = 0.25, 20.0
 
 logger = Logger()
 
@@ -85,8 +85,7 @@ class Wiring:
     trends: BalancerTrends
     clock: SystemClock
     status: Kept = field(default_factory=Kept)
-    lines: Kept = field(default_factory=Kept)
-    dora: Kept = field(default_factory=Kept)
+    figures: Kept = field(default_factory=Kept)
 
 
 @cache
@@ -121,6 +120,8 @@ def _route(route: tuple[str, str], event: Mapping[str, Any], headers: Mapping[st
     match route:
         case ("GET", "/api/status"):
             return _cached(json.dumps(status(), ensure_ascii=False), headers)
+        case ("GET", "/api/figures"):
+            return _cached(json.dumps(figures()), headers)
         case ("POST", "/api/feedback"):
             return _json(201, give(event, _sender(event, headers)))
         case ("GET", path) if path in PAGE:
@@ -130,11 +131,27 @@ def _route(route: tuple[str, str], event: Mapping[str, Any], headers: Mapping[st
 
 
 def status() -> dict[str, Any]:
-    """What the page shows; read anew when the last reading is older than STATUS_KEPT."""
+    """How the environment stands."""
     wired = wiring()
-    if time.monotonic() >= wired.status.until:
-        wired.status.value, wired.status.until = _read(wired), time.monotonic() + STATUS_KEPT
-    found: dict[str, Any] = wired.status.value
+    return _kept(wired.status, STATUS_KEPT, lambda: _read(wired))
+
+
+def figures() -> dict[str, Any]:
+    """{trends, dora}: the last hour's minutes (None where nobody can tell) and DORA's four figures. They take
+    longer, and nobody who wants to know how a deployment goes waits for them."""
+    wired = wiring()
+    return _kept(
+        wired.figures,
+        FIGURES_KEPT,
+        lambda: {"trends": _trends(wired), "dora": _dora(wired, wired.clock.now())},
+    )
+
+
+def _kept(kept: Kept, seconds: float, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was read last; read anew when that is older."""
+    if time.monotonic() >= kept.until:
+        kept.value, kept.until = read(), time.monotonic() + seconds
+    found: dict[str, Any] = kept.value
     return found
 
 
@@ -145,7 +162,7 @@ def _read(wired: Wiring) -> dict[str, Any]:
     records += lines[5:]
     former = next((r for r in records if r.get("status") == Status.SUCCEEDED and r.get("phases")), None)
     table = wired.configuration["window"]
-    shown = view(
+    return view(
         wired.variables.cutover_environment,
         live,
         records,
@@ -155,17 +172,18 @@ def _read(wired: Wiring) -> dict[str, Any]:
         window=read_hours(table, str(table["zone"])),
         now=now,
     )
-    if live is not None and time.monotonic() >= wired.lines.until:
-        wired.lines.until = time.monotonic() + TRENDS_KEPT
-        try:
-            wired.lines.value = wired.trends.last_hour(live.targets.listener_arn, now)
-        except CutoverError as error:
-            # The page says that it does not know; the rest is worth showing.
-            logger.warning("no trends", extra={"reason": str(error)})
-            wired.lines.value = None
-    if time.monotonic() >= wired.dora.until:
-        wired.dora.value, wired.dora.until = _dora(wired, now), time.monotonic() + DORA_KEPT
-    return {**shown, "trends": wired.lines.value, "dora": wired.dora.value}
+
+
+def _trends(wired: Wiring) -> dict[str, Any] | None:
+    live = read_live(wired.journal)
+    if live is None:
+        return None
+    try:
+        return wired.trends.last_hour(live.targets.listener_arn, wired.clock.now())
+    except CutoverError as error:
+        # The page says that it does not know; the rest is worth showing.
+        logger.warning("no trends", extra={"reason": str(error)})
+        return None
 
 
 def _dora(wired: Wiring, now: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import { words } from "./words.js";
 
 // With what function and edge keep an answer for, a change is seen within two seconds.
 const POLL_MILLISECONDS = 600;
+const FIGURES_MILLISECONDS = 20000;
 const ZONE = "Asia/Seoul";
 const SIGNS = { done: "✓", Pass: "✓", SUCCEEDED: "✓", failed: "✗", Fail: "✗", FAILED: "✗", ROLLED_BACK: "↩", running: "▶", RUNNING: "▶", Inconclusive: "?" };
 const LOOKS = { done: "good", Pass: "good", SUCCEEDED: "good", failed: "bad", Fail: "bad", FAILED: "bad", ROLLED_BACK: "bad", ABANDONED: "bad", running: "busy", RUNNING: "busy", Inconclusive: "unknown" };
@@ -11,6 +12,7 @@ const LOOKS = { done: "good", Pass: "good", SUCCEEDED: "good", failed: "bad", Fa
 let language = localStorage.getItem("language") ?? (navigator.language.startsWith("ko") ? "ko" : "en");
 let tag = null;
 let shown = null;
+let figures = null;
 
 const find = (id) => document.getElementById(id);
 const word = (key) => words[language][key] ?? key;
@@ -130,6 +132,15 @@ function gates(status) {
   }));
 }
 
+function progress(now) {
+  list("phases", now ? now.phases.map((each) => phase(each, now.expected_is_measured)) : []);
+}
+
+function reckon(found) {
+  find("trends").replaceChildren(...["requests", "errors", "latency"].map((name) => spark(name, found.trends?.[name])));
+  list("dora", dora(found.dora));
+}
+
 function show(status) {
   find("environment").textContent = status.environment;
   const news = headline(status);
@@ -137,7 +148,7 @@ function show(status) {
   if (find("state").textContent !== news) find("state").textContent = news;
   const now = status.deployment;
   find("about").textContent = now ? `${now.version} · ${word(now.status)} · ${time(now.started)}` : word("none");
-  list("phases", now ? now.phases.map((each) => phase(each, now.expected_is_measured)) : []);
+  progress(now);
   list("traffic", status.traffic.map((part) => {
     const item = element("li", `${word(part.colour)} · ${part.version}: ${part.share}%`);
     const bar = element("progress");
@@ -147,11 +158,9 @@ function show(status) {
     item.append(bar);
     return item;
   }));
-  find("trends").replaceChildren(...["requests", "errors", "latency"].map((name) => spark(name, status.trends?.[name])));
   gates(status);
   list("incidents", status.incidents.map(line));
   list("history", status.history.map(line));
-  list("dora", dora(status.dora));
   const next = status.announced;
   find("announced").textContent = next ? `${word("announced")}: ${next.version}, ${time(next.opening)}` : "";
   find("window").textContent = status.window_open ? word("open") : `${word("window")}: ${time(status.next_window)}`;
@@ -164,6 +173,7 @@ function speak() {
   find("language").lang = language === "ko" ? "en" : "ko";
   document.title = `Cutover · ${word("title")}`;
   if (shown) show(shown);
+  if (figures) reckon(figures);
 }
 
 async function poll() {
@@ -172,14 +182,31 @@ async function poll() {
     if (answer.status === 200) {
       tag = answer.headers.get("etag");
       shown = await answer.json();
+      show(shown);
     } else if (answer.status !== 304) {
       throw new Error(answer.status);
+    } else if (find("state").textContent === word("lost")) {
+      show(shown);
+    } else {
+      progress(shown.deployment);
     }
-    if (shown) show(shown);
   } catch {
     find("state").textContent = word("lost");
   }
   setTimeout(poll, POLL_MILLISECONDS);
+}
+
+async function count() {
+  try {
+    const answer = await fetch("api/figures", { cache: "no-store" });
+    if (answer.ok) {
+      figures = await answer.json();
+      reckon(figures);
+    }
+  } catch {
+    // The status says that the server does not answer.
+  }
+  setTimeout(count, FIGURES_MILLISECONDS);
 }
 
 find("language").addEventListener("click", () => {
@@ -204,3 +231,4 @@ find("feedback").addEventListener("submit", async (event) => {
 
 speak();
 poll();
+count();
