@@ -1,5 +1,6 @@
 """The control plane's own dashboard, beside the environment's: is what deploys well itself?"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -16,9 +17,9 @@ LONGEST_SECONDS = 375 * 60
 Metric = list[Any]
 
 
-def control_dashboard(scope: Construct, names: Names) -> cloudwatch.CfnDashboard:
-    """Make cutover-ENV-control."""
-    body = {"widgets": widgets(names)}
+def control_dashboard(scope: Construct, names: Names, channels: Sequence[str]) -> cloudwatch.CfnDashboard:
+    """Make cutover-ENV-control. `channels` are those by which people are told."""
+    body = {"widgets": widgets(names, channels)}
     return cloudwatch.CfnDashboard(
         scope,
         "Dashboard",
@@ -27,8 +28,8 @@ def control_dashboard(scope: Construct, names: Names) -> cloudwatch.CfnDashboard
     )
 
 
-def widgets(names: Names) -> list[dict[str, Any]]:
-    """Executions, rollbacks, functions, what was not delivered, and the lock."""
+def widgets(names: Names, channels: Sequence[str]) -> list[dict[str, Any]]:
+    """Executions, rollbacks, functions, what was not delivered or waits for that, and the lock."""
     functions = [*CONTROL_FUNCTIONS, *PEOPLE_FUNCTIONS, *ENVIRONMENT_FUNCTIONS]
 
     def machine(metric: str, stat: str) -> Metric:
@@ -42,6 +43,16 @@ def widgets(names: Names) -> list[dict[str, Any]]:
             ["AWS/Lambda", metric, "FunctionName", names.named(name), {"stat": stat, "label": name}]
             for name in functions
         ]
+
+    def waiting(queues: Sequence[str]) -> list[Metric]:
+        metric = "ApproximateNumberOfMessagesVisible"
+        return [["AWS/SQS", metric, "QueueName", queue, {"stat": "Maximum"}] for queue in queues]
+
+    undelivered = [names.named(queue) for queue in DEAD_LETTERS]
+    if channels:
+        undelivered.append(names.named("notices-dead-letters"))
+        undelivered += [names.notices_queue(f"dead-{channel}") for channel in channels]
+    to_tell = waiting([names.notices_queue(channel) for channel in channels])
 
     graphs: list[tuple[str, list[Metric], float | None]] = [
         (
@@ -71,20 +82,8 @@ def widgets(names: Names) -> list[dict[str, Any]]:
         ("Errors of functions", of_functions("Errors", "Sum"), None),
         ("Throttles of functions", of_functions("Throttles", "Sum"), None),
         ("Durations of functions, ms", of_functions("Duration", "Maximum"), None),
-        (
-            "Not delivered",
-            [
-                [
-                    "AWS/SQS",
-                    "ApproximateNumberOfMessagesVisible",
-                    "QueueName",
-                    names.named(queue),
-                    {"stat": "Maximum"},
-                ]
-                for queue in DEAD_LETTERS
-            ],
-            None,
-        ),
+        ("Not delivered", waiting(undelivered), None),
+        *([("People have not been told yet", to_tell, None)] if channels else []),
         ("The lock has been held for, s", [own("LockHeldSeconds", "Maximum")], LONGEST_SECONDS),
     ]
     return [

@@ -126,7 +126,7 @@ class ControlStack(cdk.Stack):
         announcing(self, names, code)
         status_page(self, names, code, public=configuration.status_page.public)
         operator_policy(self, names)
-        control_dashboard(self, names)
+        control_dashboard(self, names, configuration.notifications.channels)
 
         cdk.CfnOutput(self, "StateMachineArn", value=machine.ref)
         cdk.CfnOutput(self, "ArtifactsBucket", value=names.artifacts_bucket)
