@@ -8,8 +8,9 @@ from typing import Any
 
 from sandbox.status_page import address
 from tests.browser.chromium import ChromiumMissingError, chromium
-from tests.browser.page import complaints, open_page
+from tests.browser.page import complaints, open_page, seen, wait_for
 
+PATIENCE_SECONDS = 10
 #: Notes in the page's own time (milliseconds) whenever something else is to be read there.
 NOTE = """
 window.noted = [];
@@ -46,8 +47,11 @@ class Onlooker:
         open_page(self._browser, f"http://{host}:{port}/")
         self._browser.execute_script(NOTE)
 
-    def leave(self) -> None:
+    def leave(self, last: str = "") -> None:
+        """When the state that the page shows begins with `last`."""
         if self._browser is not None:
+            if last:
+                wait_for(lambda: seen(self._browser, "state").startswith(last), PATIENCE_SECONDS, last)
             # A page that was loaded again has lost its notes.
             self.seen = self._browser.execute_script("return window.noted") or []
             self.complaints = complaints(self._browser)

@@ -246,7 +246,7 @@ def test_after_an_alarm_the_next_good_version_moves_both_and_no_request_fails(pr
     assert product.live()["version"] == "v4"
     assert product.live()["frontend"]["image"] == image
     assert product.frontend_weights() == product.weights()
-    product.onlooker.leave()
+    product.onlooker.leave("v4: succeeded")
     for who, report in seen.items():
         assert "v4" in report["versions"], f"{who} were never answered by v4"
         assert (report["answers"] > 0, report["failed"]) == (True, 0), who
