@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from cli import journal
 from cli.execution import Ended, Request, deployment_id, describe_end, start
 from cli.session import Environment
 from cli.source import upload
+from config.model import load
 from sandbox import identities, installation, processes
 from sandbox.demo.users import Users
 from sandbox.settings import SandboxSettings
@@ -142,6 +143,30 @@ class Product:
         self.visitors.start(self._host(), port, name, "/config.json")
         return self.visitors
 
+    def asks_for_approval(self) -> AbstractContextManager[None]:
+        """While it is open, a deployment waits for a person, for a minute."""
+
+        def ask(configuration: dict[str, Any]) -> None:
+            assert configuration["approval"] == load("sandbox").for_lambdas()["approval"]
+            configuration["approval"] = {"required": True, "expires_minutes": 1}
+
+        return self.configured(ask)
+
+    def asked(self) -> str:
+        """Wait until a deployment waits for a person; answers its name."""
+        asked = ""
+
+        def somebody_is() -> bool:
+            nonlocal asked
+            asked = str((self.told("status")["lock"] or {}).get("holder"))
+            key = {"pk": {"S": f"DEPLOYMENT#{asked}"}, "sk": {"S": "APPROVAL"}}
+            table = self.environment.journal_table
+            found = self.environment.journal.get_item(TableName=table, Key=key, ConsistentRead=True)
+            return "Item" in found
+
+        self.wait("somebody to be asked", somebody_is)
+        return asked
+
     @contextmanager
     def configured(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
         """While it is open, what the functions read as their configuration is changed."""
@@ -203,8 +228,8 @@ def product() -> Iterator[Product]:
 
 @pytest.fixture(scope="session")
 def limits_off(product: Product) -> Iterator[None]:
-    """Given an environment that tries no rate limit and scans nothing: v1 and v2 have shown both, and each takes
-    ten seconds."""
+    """Given an environment that tries no rate limit and scans nothing: v1 has shown both, and each takes ten
+    seconds."""
 
     def off(configuration: dict[str, Any]) -> None:
         limits = configuration["security"]["rate_limits"]

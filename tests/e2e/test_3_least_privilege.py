@@ -32,13 +32,24 @@ def without_modify_listener(product):
 def test_a_missing_permission_fails_the_deployment_by_name_and_leaves_traffic_alone(
     product, without_modify_listener, limits_off
 ):
+    """An image that is known is promoted, and gets as far as the swap."""
     before, weights = product.given_live(), product.weights()
+    builds = product.root("codebuild").list_builds()["ids"]
     ended, record = product.deploy("v10", image=before["image"])
     assert ended.status == "FAILED"
     assert "AccessDenied" in ended.error
     assert without_modify_listener in ended.cause
     assert "cutover-sandbox-swap" in ended.cause
     assert record["status"] in {"FAILED", "ROLLED_BACK"}
+    assert record["image"] == before["image"]
+    assert product.root("codebuild").list_builds()["ids"] == builds, "it was built anew"
+    gates = {gate["name"]: gate for phase in record["phases"] for gate in phase["gates"]}
+    scan = gates["The image has no critical or high vulnerability"]
+    assert (scan["verdict"], scan["found"]) == ("Pass", "0 critical, 0 high")
+    audit = gates["The Python packages have no known vulnerability"]
+    assert (audit["verdict"], audit["found"][:8]) == ("Pass", "0 known ")
+    web = gates["The web scan finds nothing critical or high"]
+    assert (web["verdict"], web["found"][:8]) == ("Inconclusive", "not run:")
     assert product.live()["version"] == before["version"]
     assert product.weights() == weights
     assert json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None

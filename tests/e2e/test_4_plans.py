@@ -1,17 +1,11 @@
 """A plan has one digest, binds the deployment that names it, and waits for a person where one is asked for.
 
-That an approval nobody gives expires is walked (tests/unit/test_handler_walk.py): here it would wait for a minute.
+One that is approved is executed in test_9_migrations.py. That an approval nobody gives expires is walked (tests/unit/test_handler_walk.py): here it would wait for a minute.
 """
 
 from __future__ import annotations
 
 import json
-import time
-
-import pytest
-
-from cli.execution import deployment_id
-from config.model import load
 
 
 def planned(product, *more):
@@ -22,31 +16,6 @@ def planned(product, *more):
 
 def free(product):
     return json.loads(product.cutover("status", "sandbox", "--json").stdout)["lock"] is None
-
-
-@pytest.fixture
-def asks_for_approval(product, limits_off):
-    """Given an environment, with a release, that is configured to wait for a person, for a minute."""
-    product.given_live()
-
-    def ask(configuration):
-        assert configuration["approval"] == load("sandbox").for_lambdas()["approval"]
-        configuration["approval"] = {"required": True, "expires_minutes": 1}
-
-    with product.configured(ask):
-        yield
-
-
-def waiting(product, execution_arn):
-    """Wait until the deployment waits."""
-    key = {"pk": {"S": f"DEPLOYMENT#{deployment_id(execution_arn)}"}, "sk": {"S": "APPROVAL"}}
-    deadline = time.monotonic() + 60
-    while "Item" not in product.environment.journal.get_item(
-        TableName=product.environment.journal_table, Key=key, ConsistentRead=True
-    ):
-        assert time.monotonic() < deadline, "nobody was asked"
-        time.sleep(0.3)
-    return deployment_id(execution_arn)
 
 
 def test_the_same_plan_has_the_same_digest_and_is_kept(product):
@@ -93,9 +62,11 @@ def test_an_answer_to_nobody_is_told(product):
     assert "Traceback" not in done.stderr
 
 
-def test_a_rejected_plan_touches_nothing_and_says_who_and_why(product, asks_for_approval):
-    execution_arn = product.start("rejected")
-    name = waiting(product, execution_arn)
+def test_a_rejected_plan_touches_nothing_and_says_who_and_why(product):
+    product.given_live()
+    with product.asks_for_approval():
+        execution_arn = product.start("rejected")
+        name = product.asked()
     done = product.cutover("reject", "sandbox", name, "--reason", "not on a Monday", "--json")
     assert done.returncode == 0, done.stderr
     ended = product.end_of(execution_arn)
@@ -107,31 +78,3 @@ def test_a_rejected_plan_touches_nothing_and_says_who_and_why(product, asks_for_
     assert again.returncode == 3
     assert "it was rejected by" in again.stderr
     assert free(product)
-
-
-def test_an_approved_plan_promotes_its_image_without_a_build_and_holds_once(product, asks_for_approval):
-    image, builds = product.live()["image"], product.root("codebuild").list_builds()["ids"]
-    document = planned(product, "--image", image)
-    execution_arn = product.start("planned", image=image, plan=document["sha256"])
-    name = waiting(product, execution_arn)
-    done = product.cutover("approve", "sandbox", name, "--reason", "the plan is sound")
-    assert done.returncode == 0, done.stderr
-    ended = product.end_of(execution_arn)
-    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
-    record = product.record(execution_arn)
-    assert record["approval"]["status"] == "APPROVED"
-    assert record["approval"]["by"].endswith("user/operator")
-    assert record["image"] == product.live()["image"] == image
-    assert product.root("codebuild").list_builds()["ids"] == builds
-    gates = {gate["name"]: gate for phase in record["phases"] for gate in phase["gates"]}
-    scan = gates["The image has no critical or high vulnerability"]
-    assert (scan["verdict"], scan["found"]) == ("Pass", "0 critical, 0 high")
-    audit = gates["The Python packages have no known vulnerability"]
-    assert (audit["verdict"], audit["found"][:8]) == ("Pass", "0 known ")
-    web = gates["The web scan finds nothing critical or high"]
-    assert (web["verdict"], web["found"][:8]) == ("Inconclusive", "not run:")
-    assert product.live()["version"] == "planned"
-    again = product.cutover("deploy", "sandbox", "--plan", document["sha256"])
-    assert again.returncode == 3, again.stdout + again.stderr
-    assert "weights backend" in again.stderr
-    assert "live release" in again.stderr

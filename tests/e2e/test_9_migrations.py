@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pymongo
@@ -99,6 +100,25 @@ def phase_2(record):
     return {gate["name"]: gate for gate in found["gates"]}
 
 
+def planned_approved_and_executed(product, version, folder):
+    """What `cutover deploy` of exactly that plan told, and that the plan holds once."""
+    plan = product.cutover("plan", "sandbox", "--version", version, "--source", str(folder), "--json")
+    assert plan.returncode == 0, plan.stderr
+    execute = ("deploy", "sandbox", "--plan", json.loads(plan.stdout)["sha256"])
+    with product.asks_for_approval(), ThreadPoolExecutor(1) as beside:
+        deploying = beside.submit(product.cutover, *execute)
+        name = product.asked()
+        done = product.cutover("approve", "sandbox", name, "--reason", "the plan is sound")
+        assert done.returncode == 0, done.stderr
+        deployed = deploying.result()
+    approval = product.record(product.execution_arn_of(name))["approval"]
+    assert (approval["status"], approval["by"].endswith("user/operator")) == ("APPROVED", True)
+    again = product.cutover(*execute)
+    assert again.returncode == 3, again.stdout + again.stderr
+    assert "live release" in again.stderr
+    return deployed
+
+
 def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone(product, database, tmp_path):
     database.evaluations.insert_many(
         [
@@ -108,7 +128,7 @@ def test_a_slow_back_fill_is_followed_and_one_that_breaks_what_is_live_is_undone
     )
 
     folder = source_with(product, tmp_path / "slow", **{"0001_grade_of_evaluations": BACKFILL})
-    done = product.cutover("deploy", "sandbox", "--version", "v41", "--source", str(folder))
+    done = planned_approved_and_executed(product, "v41", folder)
     assert done.returncode == 0, done.stderr or done.stdout
     assert "0001_grade_of_evaluations" in done.stdout
     assert " %" in done.stdout

@@ -44,14 +44,16 @@ class Scene:
     requests: list[Request] = field(default_factory=list)
     now: datetime = MIDNIGHT + DAY + timedelta(hours=1)
 
-    def deployed(self, name: str, at: datetime, colour: str, before: str | None, **more: Any) -> None:
+    def deployed(
+        self, name: str, at: datetime, colour: str, before: str | None, mode: str = "deploy", **more: Any
+    ) -> None:
         started = at - timedelta(minutes=20)
         swap = {"modified_at": at.isoformat(), "colour": colour, "previous_colour": before}
         record = {"id": name, "version": name, "started": started.isoformat(), "swap": swap, **more}
         self.journal.write(
             [
                 Change("put", deployment_key(name), record),
-                Change("put", Key(HISTORY, f"{started.isoformat()}#{name}"), {"id": name}),
+                Change("put", Key(HISTORY, f"{started.isoformat()}#{name}"), {"id": name, "mode": mode}),
             ]
         )
 

@@ -174,6 +174,13 @@ def test_before_the_first_release_there_is_nothing_to_report_on() -> None:
     assert "Nothing was live in this time" in as_text(page_of(found, Speech("en", ZONE)))
 
 
+def test_what_is_given_back_after_a_drill_that_died_is_no_rollback(scene: Scene) -> None:
+    back = NOON + timedelta(hours=3)
+    rollback = {"to": "green", "clock": {"modified_at": back.isoformat()}}
+    scene.deployed("drill", NOON + timedelta(hours=2), "blue", "green", mode="drill", rollback=rollback)
+    assert scene.report()["rollbacks"] == []
+
+
 def test_the_checkpoint_is_of_the_first_hour(scene: Scene) -> None:
     found = scene.report(Kind.CHECKPOINT, until=None)
     assert (found["since"], found["until"]) == ("2026-03-04T03:00:00.000Z", "2026-03-04T04:00:00.000Z")

@@ -9,6 +9,7 @@ from typing import Any
 
 from cutover.domain.colours import Colour
 from cutover.domain.errors import InvalidInputError
+from cutover.domain.input import Mode
 from cutover.domain.figures import colour_figures, environment_figures, period_of
 from cutover.domain.measures import Limits
 from cutover.domain.moves import spells_of
@@ -107,8 +108,10 @@ def _span(wish: Wish, live: Live | None, now: datetime) -> Span:
 
 
 def _records(journal: Journal) -> list[Item]:
+    """Of releases: what is given back after a drill that died is no rollback of one."""
     lines = journal.newest(HISTORY, MOST_DEPLOYMENTS)
-    found = (journal.read(deployment_key(str(line["id"]))) for line in lines)
+    releases = (line for line in lines if line.get("mode") != Mode.DRILL)
+    found = (journal.read(deployment_key(str(line["id"]))) for line in releases)
     return [record for record in found if record is not None]
 
 
