@@ -9,8 +9,8 @@ from typing import Any
 
 from cutover.domain.colours import Colour
 from cutover.domain.errors import InvalidInputError
-from cutover.domain.input import Mode
 from cutover.domain.figures import colour_figures, environment_figures, period_of
+from cutover.domain.input import Mode
 from cutover.domain.measures import Limits
 from cutover.domain.moves import spells_of
 from cutover.domain.observed import LINES, observe
