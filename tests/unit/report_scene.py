@@ -11,7 +11,7 @@ from typing import Any
 from config.model import load
 from cutover.domain.records import HISTORY, LIVE, Key, deployment_key
 from cutover.domain.report import Kind
-from cutover.ports import Change
+from cutover.ports import Change, Journal
 from cutover.steps.report import Wish, make_report
 from tests.contract.fake_history import FakeHistory
 from tests.contract.fakes import FakeClock, FakeConfiguration, FakeJournal
@@ -40,7 +40,7 @@ class Scene:
     """`requests` is the truth; `see` tells CloudWatch of it."""
 
     history: FakeHistory = field(default_factory=FakeHistory)
-    journal: FakeJournal = field(default_factory=FakeJournal)
+    journal: Journal = field(default_factory=FakeJournal)
     requests: list[Request] = field(default_factory=list)
     now: datetime = MIDNIGHT + DAY + timedelta(hours=1)
 
