@@ -79,6 +79,16 @@ def widgets(names: Names, channels: Sequence[str]) -> list[dict[str, Any]]:
             30_000,  # A5
         ),
         ("Rollbacks", [own("Rollbacks", "Sum")], None),
+        (
+            "DORA, the last 30 days: deployments a day, share that failed",
+            [own("DeploymentsPerDay", "Average"), own("ChangeFailureRate", "Average")],
+            None,
+        ),
+        (
+            "DORA, the last 30 days: medians, s",
+            [own("LeadTimeSeconds", "Average"), own("TimeToRestoreSeconds", "Average")],
+            None,
+        ),
         ("Errors of functions", of_functions("Errors", "Sum"), None),
         ("Throttles of functions", of_functions("Throttles", "Sum"), None),
         ("Durations of functions, ms", of_functions("Duration", "Maximum"), None),

@@ -6,6 +6,7 @@ from cutover.domain.embedded import LOCK_HELD, NAMESPACE
 from cutover.domain.rollback_clock import INTERVALS
 from stacks.control.dashboard import widgets
 
+DORA = {"DeploymentsPerDay", "LeadTimeSeconds", "ChangeFailureRate", "TimeToRestoreSeconds"}
 #: What AWS publishes of each: https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html,
 #: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html and
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
@@ -20,7 +21,7 @@ PUBLISHED = {
     },
     "AWS/Lambda": {"Errors", "Throttles", "Duration"},
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
-    NAMESPACE: {"Rollbacks", *INTERVALS, LOCK_HELD},
+    NAMESPACE: {"Rollbacks", *INTERVALS, LOCK_HELD, *DORA},
 }
 
 

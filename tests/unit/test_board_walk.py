@@ -56,6 +56,19 @@ def test_a_deployment_is_let_on_by_its_board_and_leaves_its_evidence(house: Hous
     }
 
 
+def test_the_four_keys_are_told_as_metrics_once_the_traffic_has_moved(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.walk.run(INPUT)
+    capsys.readouterr()
+    told(house)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "DeploymentsPerDay" in line]
+    assert {(each["DeploymentsPerDay"], each["ChangeFailureRate"]) for each in lines} == {(1 / 30, 0)}
+    assert all(each["LeadTimeSeconds"] > 0 and "TimeToRestoreSeconds" not in each for each in lines)
+    units = {m["Name"]: m["Unit"] for m in lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert units == {"DeploymentsPerDay": "Count", "LeadTimeSeconds": "Seconds", "ChangeFailureRate": "None"}
+
+
 def test_a_must_that_nobody_measures_is_no_go_and_moves_no_traffic(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,16 @@ def test_nothing_deployed_is_no_data_and_not_nothing_wrong() -> None:
     assert (found.failure_rate, found.lead_seconds, found.restore_seconds) == (None, None, None)
 
 
+def test_a_key_that_nobody_knows_is_no_metric() -> None:
+    assert keys(record(1, live=False)).as_metrics() == {"DeploymentsPerDay": 0}
+    assert set(keys(rolled_back(4)).as_metrics()) == {
+        "DeploymentsPerDay",
+        "LeadTimeSeconds",
+        "ChangeFailureRate",
+        "TimeToRestoreSeconds",
+    }
+
+
 def test_each_key_is_of_the_releases_that_took_the_traffic() -> None:
     found = keys(record(1), record(2), record(3, live=False), rolled_back(4))
     assert (found.deployments, found.failures) == (3, 1)

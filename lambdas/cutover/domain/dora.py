@@ -77,6 +77,16 @@ class FourKeys:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def as_metrics(self) -> dict[str, float]:
+        """By the metric's name; a key of which nothing is known is none."""
+        keys = {
+            "DeploymentsPerDay": self.per_day,
+            "LeadTimeSeconds": self.lead_seconds,
+            "ChangeFailureRate": self.failure_rate,
+            "TimeToRestoreSeconds": self.restore_seconds,
+        }
+        return {name: value for name, value in keys.items() if value is not None}
+
 
 def four_keys(changes: Iterable[Change], since: datetime, until: datetime) -> FourKeys:
     """Of the changes that took the traffic from `since` up to, not including, `until` (since < until)."""

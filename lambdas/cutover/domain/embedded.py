@@ -14,7 +14,7 @@ NAMESPACE = "Cutover"
 LOCK_HELD = "LockHeldSeconds"
 
 
-def embedded(environment: str, values: Mapping[str, int], at: datetime) -> dict[str, Any]:
+def embedded(environment: str, values: Mapping[str, float], at: datetime) -> dict[str, Any]:
     """The line, for namespace Cutover by Environment. A metric's unit is the word that its name ends in."""
     return {
         "_aws": {
@@ -33,4 +33,6 @@ def embedded(environment: str, values: Mapping[str, int], at: datetime) -> dict[
 
 
 def _unit(name: str) -> str:
+    if name.endswith("Rate"):
+        return "None"
     return next((unit for unit in ("Milliseconds", "Seconds") if name.endswith(unit)), "Count")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +14,14 @@ from cutover.adapters.documents import BucketDocuments
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.observation import CloudWatchAlarms
 from cutover.adapters.plans import BucketPlans
+from cutover.domain.embedded import embedded
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.checklist import answer_line
-from cutover.steps.evidence import Sources, collect
+from cutover.steps.evidence import Sources, collect, dora
+
+#: After these the four keys are others than before.
+MOVED_TRAFFIC = frozenset({"DeploymentSucceeded", "RolledBack"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,20 @@ def wiring() -> Wiring:
 def hear(event: Mapping[str, Any]) -> dict[str, Any]:
     """An event of the bus; one that is about no deployment adds nothing."""
     deployment = (event.get("detail") or {}).get("deployment")
-    return _collect(str(deployment)) if deployment else {"added": []}
+    if not deployment:
+        return {"added": []}
+    collected = _collect(str(deployment))
+    if event.get("detail-type") in MOVED_TRAFFIC:
+        _tell_dora()
+    return collected
+
+
+def _tell_dora() -> None:
+    """The four keys as metrics, whenever they may have changed: the same however often this is called."""
+    wired = wiring()
+    now = wired.clock.now()
+    keys = dora(wired.journal, now).as_metrics()
+    print(json.dumps(embedded(wired.variables.cutover_environment, keys, now)))
 
 
 def answer(event: Mapping[str, Any]) -> dict[str, Any]:

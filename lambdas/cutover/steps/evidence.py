@@ -15,7 +15,7 @@ from typing import Any
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour
 from cutover.domain.dora import Change as Delivery
-from cutover.domain.dora import four_keys
+from cutover.domain.dora import FourKeys, four_keys
 from cutover.domain.errors import ConflictError, CutoverError, ThrottledError
 from cutover.domain.evidence import Chain, canonical, digest
 from cutover.domain.records import (
@@ -167,18 +167,17 @@ def _outcome(record: Item, environment: str, sources: Sources) -> dict[str, Any]
         "recorded_at": text(sources.clock.now()),
         "timings": _timings(record),
         "alarms": _alarms(environment, sources.alarms),
-        "dora": _dora(sources),
+        "dora": dora(sources.journal, sources.clock.now()).as_json(),
         "cost": plan.get("cost"),
     }
 
 
-def _dora(sources: Sources) -> dict[str, Any]:
+def dora(journal: Journal, now: datetime) -> FourKeys:
     """The four keys of the last thirty days, or of as many deployments as are looked at."""
-    now = sources.clock.now()
-    lines = sources.journal.newest(HISTORY, DORA_DEPLOYMENTS)
-    records = [sources.journal.read(deployment_key(str(line["id"]))) for line in lines]
+    lines = journal.newest(HISTORY, DORA_DEPLOYMENTS)
+    records = [journal.read(deployment_key(str(line["id"]))) for line in lines]
     changes = [Delivery.read(record) for record in records if record and record.get("started")]
-    return four_keys(changes, now - DORA_PERIOD, now).as_json()
+    return four_keys(changes, now - DORA_PERIOD, now)
 
 
 def between(start: object, end: object) -> float | None:
