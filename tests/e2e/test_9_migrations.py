@@ -102,18 +102,18 @@ def phase_2(record):
 
 def planned_approved_and_executed(product, version, folder):
     """What `cutover deploy` of exactly that plan told, and that the plan holds once."""
-    plan = product.cutover("plan", "sandbox", "--version", version, "--source", str(folder), "--json")
-    assert plan.returncode == 0, plan.stderr
-    execute = ("deploy", "sandbox", "--plan", json.loads(plan.stdout)["sha256"])
     with product.asks_for_approval(), ThreadPoolExecutor(1) as beside:
+        plan = product.cutover("plan", "sandbox", "--version", version, "--source", str(folder), "--json")
+        assert plan.returncode == 0, plan.stderr
+        execute = ("deploy", "sandbox", "--plan", json.loads(plan.stdout)["sha256"])
         deploying = beside.submit(product.cutover, *execute)
         name = product.asked()
         done = product.cutover("approve", "sandbox", name, "--reason", "the plan is sound")
         assert done.returncode == 0, done.stderr
         deployed = deploying.result()
+        again = product.cutover(*execute)
     approval = product.record(product.execution_arn_of(name))["approval"]
     assert (approval["status"], approval["by"].endswith("user/operator")) == ("APPROVED", True)
-    again = product.cutover(*execute)
     assert again.returncode == 3, again.stdout + again.stderr
     assert "live release" in again.stderr
     return deployed
