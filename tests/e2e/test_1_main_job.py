@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -313,33 +312,6 @@ def test_a_former_release_comes_back_by_its_image_within_its_four_budgets(produc
     assert product.live()["version"] == "v4"
     assert product.weights()[product.live()["colour"]] == 100
     assert product.frontend_weights() == product.weights()
-
-
-def test_reports_tell_what_users_had_and_are_made_by_themselves(product, v1):
-    trend = product.told("trend", "--period", "15 minutes")
-    assert trend["totals"]["requests"] > 0
-    assert trend["totals"]["errors"] is not None  # v3's may be too fresh to be in it
-    assert trend["figures"]["p95"]["median"] > 0
-    taken_back = {each["version"] for each in trend["rollbacks"]}
-    assert {"v3", "v3-pages"} <= taken_back <= {"v3", "v3-pages", "v4"}, "of releases, and not of the drill"
-
-    # The bus was told of v1's success, and the report of its first hour stands in the calendar.
-    schedules = product.root("scheduler").list_schedules(GroupName="cutover-sandbox-reports")["Schedules"]
-    assert f"{v1['id'][-50:]}-checkpoint" in {each["Name"] for each in schedules}
-
-    asked = {"action": "make", "kind": "daily", "until": datetime.now(UTC).isoformat()}
-    answer = product.root("lambda").invoke(
-        FunctionName="cutover-sandbox-report", Payload=json.dumps(asked).encode()
-    )
-    made = json.loads(answer["Payload"].read())
-    assert made.get("status") == "published", made
-    bucket, _, folder = made["location"].removeprefix("s3://").partition("/")
-    kept = {
-        name: product.root("s3").get_object(Bucket=bucket, Key=folder + name)["Body"].read()
-        for name in ("report.json", "report.ko.html")
-    }
-    assert json.loads(kept["report.json"])["kind"] == "daily"
-    assert kept["report.ko.html"].startswith(b'<!doctype html><html lang="ko">')
 
 
 def test_a_frozen_environment_refuses_deployments_until_it_is_unfrozen(product, v1):
