@@ -18,6 +18,7 @@ from cutover.domain.status_view import BUDGETS, public, view
 from cutover.domain.times import text
 from cutover.domain.window import read_hours
 from cutover.handlers import status as handler
+from cutover.steps.dora import MOST_DEPLOYMENTS
 from cutover.steps.feedback import LONGEST, MOST_PER_MINUTE, PARTITION, give_feedback
 from tests.browser.stage import Stage
 from tests.contract.fakes import NOON, FakeClock, FakeJournal
@@ -246,7 +247,7 @@ def test_doras_figures_are_those_of_the_journals_last_month(stage: Stage) -> Non
 def test_where_there_were_more_deployments_doras_figures_are_of_the_time_of_the_last_ones(
     stage: Stage,
 ) -> None:
-    for number in range(handler.MOST_CHANGES + 5):
+    for number in range(MOST_DEPLOYMENTS + 5):
         stage.start("v1", f"d{number}")
     keys = json.loads(stage.ask("GET", "/api/figures")["body"])["dora"]
     assert 0 < keys["days"] < 1

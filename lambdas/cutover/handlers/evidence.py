@@ -18,7 +18,8 @@ from cutover.domain.embedded import embedded
 from cutover.handlers.dispatch import dispatch
 from cutover.handlers.variables import Journalling, read_variables
 from cutover.steps.checklist import answer_line
-from cutover.steps.evidence import Sources, collect, dora
+from cutover.steps.dora import dora
+from cutover.steps.evidence import Sources, collect
 
 #: After these the four keys are others than before.
 MOVED_TRAFFIC = frozenset({"DeploymentSucceeded", "RolledBack"})

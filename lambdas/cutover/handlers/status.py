@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -26,13 +25,13 @@ from cutover.adapters.control import ParameterConfiguration
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.trends import BalancerTrends
 from cutover.domain.announcement import Announcement
-from cutover.domain.dora import Change, four_keys
 from cutover.domain.errors import CutoverError, InvalidInputError, ThrottledError
 from cutover.domain.records import ANNOUNCED, FREEZE, HISTORY, Status, deployment_key
 from cutover.domain.status_view import view
 from cutover.domain.window import read_hours
 from cutover.handlers.variables import Variables as Common
 from cutover.handlers.variables import read_variables
+from cutover.steps.dora import dora
 from cutover.steps.feedback import give_feedback
 from cutover.steps.records import read_live
 
@@ -55,8 +54,6 @@ PAGE = {
 }
 LARGEST_BODY = 8192
 MOST_RUNS = 20
-#: DORA's figures are of so many days; where there were more deployments in them, of the last ones.
-DORA_DAYS, MOST_CHANGES = 30, 50
 #: Many people look at the same second, and figures change once in a while. Seconds.
 STATUS_KEPT, FIGURES_KEPT = 0.25, 20.0
 
@@ -143,7 +140,7 @@ def figures() -> dict[str, Any]:
     return _kept(
         wired.figures,
         FIGURES_KEPT,
-        lambda: {"trends": _trends(wired), "dora": _dora(wired, wired.clock.now())},
+        lambda: {"trends": _trends(wired), "dora": dora(wired.journal, wired.clock.now()).as_json()},
     )
 
 
@@ -184,16 +181,6 @@ def _trends(wired: Wiring) -> dict[str, Any] | None:
         # The page says that it does not know; the rest is worth showing.
         logger.warning("no trends", extra={"reason": str(error)})
         return None
-
-
-def _dora(wired: Wiring, now: datetime) -> dict[str, Any]:
-    lines = wired.journal.newest(HISTORY, MOST_CHANGES)
-    records = [wired.journal.read(deployment_key(str(line["id"]))) for line in lines]
-    changes = [Change.read(record) for record in records if record]
-    since = now - timedelta(days=DORA_DAYS)
-    if len(lines) == MOST_CHANGES:
-        since = max(since, min(change.started for change in changes))
-    return four_keys(changes, since, now).as_json()
 
 
 def _sender(event: Mapping[str, Any], headers: Mapping[str, str]) -> str:

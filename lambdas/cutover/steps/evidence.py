@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from cutover.domain.alarms import alarm_names
 from cutover.domain.colours import Colour
-from cutover.domain.dora import Change as Delivery
-from cutover.domain.dora import FourKeys, four_keys
 from cutover.domain.errors import ConflictError, CutoverError, ThrottledError
 from cutover.domain.evidence import Chain, canonical, digest
 from cutover.domain.records import (
-    HISTORY,
     Item,
     Status,
     approval_key,
@@ -29,11 +26,10 @@ from cutover.domain.records import (
 )
 from cutover.domain.times import text
 from cutover.ports import Alarms, Change, Clock, EvidenceStore, Journal, Plans
+from cutover.steps.dora import dora
 
 # More than there are entries: each turn of the loop adds one, or adopts one.
 MOST_ENTRIES = 200
-# What the four keys are told of at the end of a deployment.
-DORA_PERIOD, DORA_DEPLOYMENTS = timedelta(days=30), 50
 # What stands in an entry of its own, and what is of no use once the execution has ended.
 ELSEWHERE = frozenset({"phases", "board", "plan", "planned", "payload", "approval", "rollback"})
 
@@ -170,14 +166,6 @@ def _outcome(record: Item, environment: str, sources: Sources) -> dict[str, Any]
         "dora": dora(sources.journal, sources.clock.now()).as_json(),
         "cost": plan.get("cost"),
     }
-
-
-def dora(journal: Journal, now: datetime) -> FourKeys:
-    """The four keys of the last thirty days, or of as many deployments as are looked at."""
-    lines = journal.newest(HISTORY, DORA_DEPLOYMENTS)
-    records = [journal.read(deployment_key(str(line["id"]))) for line in lines]
-    changes = [Delivery.read(record) for record in records if record and record.get("started")]
-    return four_keys(changes, now - DORA_PERIOD, now)
 
 
 def between(start: object, end: object) -> float | None:
