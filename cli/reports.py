@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,17 @@ from cli.errors import UserError
 from cli.output import print_json
 from cli.session import Environment, aws_errors_explained
 from cutover.adapters.clock import SystemClock
+from cutover.adapters.error_log import InstancesErrorLog
+from cutover.adapters.fleet import AutoScalingInstances
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.metric_history import CloudWatchHistory
 from cutover.adapters.plots import Drawings
 from cutover.domain.errors import CutoverError
+from cutover.domain.log_patterns import grouped
+from cutover.domain.moves import Spell
 from cutover.domain.report_page import as_text, page_of
 from cutover.domain.report_words import Locale, Speech
+from cutover.report_ports import ErrorLog
 from cutover.steps.render_report import files_of
 from cutover.steps.report import Wish, make_report
 
@@ -33,7 +38,29 @@ class _Settings:
         return self._environment.configuration.for_lambdas()
 
 
-def make(environment: Environment, wish: Wish) -> dict[str, Any]:
+class FileErrorLog:
+    """Lines of a log that somebody has exported."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+
+    def read(self, spells: Sequence[Spell]) -> Mapping[str, Any]:
+        """As `cutover.report_ports.ErrorLog`."""
+        return grouped(self._lines, [spell.span for spell in spells])
+
+
+def error_log_of(environment: Environment) -> ErrorLog:
+    """What the environment's instances say of their logs."""
+    return InstancesErrorLog(
+        environment.commands,
+        AutoScalingInstances(environment.groups),
+        environment.name,
+        environment.error_log_document,
+        SystemClock(),
+    )
+
+
+def make(environment: Environment, wish: Wish, error_log: ErrorLog | None = None) -> dict[str, Any]:
     """The document. Raises UserError."""
     with aws_errors_explained(environment):
         try:
@@ -44,6 +71,7 @@ def make(environment: Environment, wish: Wish) -> dict[str, Any]:
                 metrics=CloudWatchHistory(environment.alarms),
                 configuration=_Settings(environment),
                 clock=SystemClock(),
+                error_log=error_log,
             )
         except CutoverError as error:
             if isinstance(error.__cause__, ClientError | BotoCoreError):

@@ -25,11 +25,13 @@ from cli.errors import ExitCode, UserError
 from config.model import Configuration, ConfigurationError, load
 
 if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
 
 WAYS_IN = (
@@ -107,6 +109,10 @@ class Environment:
     def drift_function(self) -> str:
         return f"{self._prefix}-drift"
 
+    @property
+    def error_log_document(self) -> str:
+        return f"{self._prefix}-error-log"
+
     @cached_property
     def _session(self) -> boto3.Session:
         return boto3.Session(region_name=self.configuration.region)
@@ -133,6 +139,14 @@ class Environment:
     @cached_property
     def alarms(self) -> CloudWatchClient:
         return self._session.client("cloudwatch", config=self._CONFIG)
+
+    @cached_property
+    def commands(self) -> SSMClient:
+        return self._session.client("ssm", config=self._CONFIG)
+
+    @cached_property
+    def groups(self) -> AutoScalingClient:
+        return self._session.client("autoscaling", config=self._CONFIG)
 
     def caller(self) -> str:
         """The ARN of whoever runs the command; everybody may ask for their own."""

@@ -28,6 +28,7 @@ PARTS = {
     "Network": "B1",
     "Security": "B2",
     "Instances": "B3",
+    "ErrorLogDocument": "F3",
     "FrontendReleaseDocument": "C3",
     "Frontend": "B3",
     "Data": "B4, B5, B6",

@@ -193,6 +193,15 @@ class Names:
         return self.named("release" if service == "backend" else f"{service}-release")
 
     @property
+    def error_log_document(self) -> str:
+        """The SSM document that groups the errors of an instance's log."""
+        return self.named("error-log")
+
+    @property
+    def error_log_document_arn(self) -> str:
+        return self.arn("ssm", f"document/{self.error_log_document}")
+
+    @property
     def listeners_arn(self) -> str:
         """Every listener of the environment's load balancer."""
         return self.arn("elasticloadbalancing", f"listener/app/{self.prefix}/*")

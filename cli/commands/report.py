@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -14,7 +13,7 @@ import click
 from cli.errors import UserError
 from cli.options import environment_options
 from cli.output import json_option
-from cli.reports import make, show
+from cli.reports import FileErrorLog, error_log_of, make, show
 from cli.session import Environment
 from cutover.domain.errors import InvalidInputError
 from cutover.domain.observed import LINES
@@ -88,7 +87,7 @@ _error_log = click.option(
     "--error-log",
     "error_log",
     type=click.File(encoding="utf-8", errors="replace"),
-    help="The backends' log as JSON lines (- is stdin); its errors are grouped.",
+    help="The backends' log as JSON lines (- is stdin), instead of asking the instances for their errors.",
 )
 
 
@@ -123,8 +122,8 @@ def report(
     What there is no data for is said, and never taken for zero.
     """
     environment = Environment.named(environment_name, config_dir)
-    wish = replace(wish_of(Kind(kind), until), error_log=error_log)
-    show(make(environment, wish), locale, folder, as_json)
+    log = FileErrorLog(error_log) if error_log is not None else error_log_of(environment)
+    show(make(environment, wish_of(Kind(kind), until), log), locale, folder, as_json)
 
 
 @click.command()

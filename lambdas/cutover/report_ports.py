@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from cutover.domain.figures import Figure
+from cutover.domain.moves import Spell
 from cutover.domain.observed import Points
 
 
@@ -17,6 +18,16 @@ class MetricHistory(Protocol):
         self, figures: Mapping[str, Figure], since: datetime, until: datetime, period: timedelta
     ) -> Mapping[str, Points]:
         """By the figures' names, oldest first, in our units; empty for what there is no data of."""
+
+
+class ErrorLog(Protocol):
+    """What the backends' log has of errors."""
+
+    def read(self, spells: Sequence[Spell]) -> Mapping[str, Any]:
+        """Those of users' time: {errors, unreadable, kinds, patterns} of `cutover.domain.log_patterns`, and
+        where instances were asked {asked, answered: how many, problems: why one did not answer, kept:
+        [{colour, since}] where a log does not reach back to the colour's first spell}. Raises nothing: a
+        report is made without its log, and says so."""
 
 
 class Schedules(Protocol):

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from stacks.constructs.function import Code, Function, FunctionSpec, make_function
 from stacks.constructs.policy import Statement
+from stacks.control.commands import send_command
 from stacks.control.events import dead_letters
 from stacks.control.templates import Published
 from stacks.naming import SERVICES, TEMPLATES, Names
@@ -65,16 +66,8 @@ def _events(names: Names) -> Statement:
     return Statement(["events:PutEvents"], [names.arn("events", f"event-bus/{names.bus}")])
 
 
-def _send_command(names: Names) -> list[Statement]:
-    return [
-        Statement(["ssm:SendCommand"], [names.document_arn(service) for service in SERVICES]),
-        # Only on this environment's instances: Auto Scaling passes the group's tag on to them.
-        Statement(
-            ["ssm:SendCommand"],
-            [names.arn("ec2", "instance/*")],
-            {"StringEquals": {"ssm:resourceTag/cutover-environment": [names.environment]}},
-        ),
-    ]
+def _releases(names: Names) -> list[Statement]:
+    return send_command(names, [names.document_arn(service) for service in SERVICES])
 
 
 def _move_traffic(names: Names) -> list[Statement]:
@@ -270,7 +263,7 @@ def _release(names: Names) -> FunctionSpec:
             Statement(["ec2:DescribeInstances"]),
             Statement(["ssm:SendCommand"], [names.monitoring_document_arn]),
             Statement(["autoscaling:DescribeAutoScalingGroups", "elasticloadbalancing:DescribeTargetHealth"]),
-            *_send_command(names),
+            *_releases(names),
             Statement(["ssm:GetCommandInvocation", "ssm:ListCommandInvocations"]),
             Statement(["s3:GetObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/dependencies/*"]),
             # Without it, a report that is not there answers 403 instead of 404.
@@ -371,7 +364,7 @@ def _rollback(names: Names) -> FunctionSpec:
             Statement(["cloudwatch:GetMetricData"]),
             Statement(["lambda:InvokeFunction"], [names.function_arn("probe")]),
             Statement(["scheduler:DeleteSchedule"], [names.contractions_arn]),
-            *_send_command(names),
+            *_releases(names),
             _events(names),
             dead_letters(names),
         ],

@@ -210,6 +210,7 @@ def instances(names: Names) -> list[Statement]:
             ],
             [
                 *(names.arn("ssm", f"document/{names.document(service)}") for service in SERVICES),
+                names.error_log_document_arn,
                 names.monitoring_document_arn,
             ],
         ),

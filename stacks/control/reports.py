@@ -14,6 +14,7 @@ from constructs import Construct
 from config.model import Configuration
 from stacks.constructs.function import Code, Function, FunctionSpec, make_function
 from stacks.constructs.policy import Statement, role
+from stacks.control.commands import send_command
 from stacks.control.events import dead_letters, dead_letters_queue, may_invoke, retries
 from stacks.naming import Names
 
@@ -77,6 +78,9 @@ def _spec(names: Names) -> FunctionSpec:
             # Without it, an object that is not there answers 403 instead of 404.
             Statement(["s3:ListBucket"], [bucket]),
             Statement(["events:PutEvents"], [names.arn("events", f"event-bus/{names.bus}")]),
+            # What the errors were, the instances say.
+            Statement(["autoscaling:DescribeAutoScalingGroups", "ssm:GetCommandInvocation"]),
+            *send_command(names, [names.error_log_document_arn]),
             Statement(["scheduler:CreateSchedule"], [names.reports_arn]),
             Statement(
                 ["iam:PassRole"],
@@ -91,6 +95,7 @@ def _spec(names: Names) -> FunctionSpec:
             "SCHEDULE_GROUP": names.reports,
             "SCHEDULE_ROLE_ARN": names.role_arn("reports"),
             "FUNCTION_ARN": names.function_arn("report"),
+            "ERROR_LOG_DOCUMENT": names.error_log_document,
         },
     )
 

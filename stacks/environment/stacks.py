@@ -3,6 +3,7 @@
 from config.model import Configuration
 from stacks.environment.balancer import balancer
 from stacks.environment.data import data
+from stacks.environment.error_log import error_log_document
 from stacks.environment.functions import database_function, service_functions
 from stacks.environment.instances import instances
 from stacks.environment.monitoring import monitoring
@@ -66,6 +67,7 @@ class ServiceStack(EnvironmentStack):
         front = balancer(self, names, configuration)
         instances(self, names, configuration, front)
         release_documents(self, names, configuration, front)
+        error_log_document(self, names, configuration)
         service_functions(self, names, configuration, front)
         scan_project(self, names, configuration, front)
         backend, frontend = configuration.backend, configuration.frontend

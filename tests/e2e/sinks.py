@@ -89,3 +89,11 @@ class Sinks:
         return [
             mail for mail in read_mail(self._settings.root) if mail.kind == kind and named.search(mail.text)
         ]
+
+    def reports(self) -> list[Mail]:
+        """Mails that are a report."""
+        return [
+            mail
+            for mail in read_mail(self._settings.root)
+            if mail.kind == "email" and re.search("보고서|[Rr]eport", mail.subject)
+        ]

@@ -222,6 +222,10 @@ RIGHTS = {
         "scheduler:CreateSchedule",
         "iam:PassRole",
         "sqs:SendMessage",
+        # What the errors were, the instances say.
+        "autoscaling:DescribeAutoScalingGroups",
+        "ssm:GetCommandInvocation",
+        "ssm:SendCommand",
     },
     # In staging nobody is told yet: no channel is configured.
     "notify": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "ssm:GetParameter"},

@@ -1,8 +1,13 @@
 """Reports by themselves, as installed: what asks for them, and what they may do."""
 
+import ast
 import json
+import re
+import subprocess
 
+from cutover.adapters.error_log import MOST_SPELLS
 from stacks.control.reports import SCHEDULED_TIME
+from stacks.environment.error_log import PATTERNS
 from tests.infra.test_iam import role_named, statements
 
 
@@ -51,6 +56,47 @@ def test_it_writes_reports_and_reads_the_rest(each):
     assert not actions & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
     (kept,) = [s for s in statements(role_named(each, "report")) if "s3:PutObject" in s["Action"]]
     assert kept["Resource"] == [f"arn:aws:s3:::{each.names.artifacts_bucket}/reports/*"]
+
+
+def test_it_may_ask_the_instances_for_their_errors_and_for_nothing_else(each):
+    asks = [s for s in statements(role_named(each, "report")) if "ssm:SendCommand" in s["Action"]]
+    documents = {resource for s in asks if "Condition" not in s for resource in s["Resource"]}
+    assert documents == {each.names.error_log_document_arn}
+    (on,) = [s for s in asks if "Condition" in s]
+    assert on["Condition"] == {
+        "StringEquals": {"ssm:resourceTag/cutover-environment": [each.names.environment]}
+    }
+
+
+def test_the_document_admits_times_and_nothing_that_leaves_its_quotes(each):
+    document = each.environment.named("AWS::SSM::Document", "Name", each.names.error_log_document)
+    rule = document["Content"]["parameters"]["Spans"]["allowedPattern"]
+    span = "2026-03-04T00:00:00.000Z/2026-03-05T09:00:00.000+09:00"
+    assert re.search(rule, span)
+    assert re.search(rule, ",".join([span] * MOST_SPELLS))
+    for bad in ("", "now", f"{span}'", f"{span};id", f"{span}\n{span}", f"{span},"):
+        assert not re.search(rule, bad), bad
+
+
+def test_the_document_brings_the_grouping_that_the_command_has(each):
+    document = each.environment.named("AWS::SSM::Document", "Name", each.names.error_log_document)
+    (step,) = document["Content"]["mainSteps"]
+    lines = step["inputs"]["runCommand"]
+    assert f"export CONTAINERS='{each.configuration.backend.containers_per_instance}'" in lines
+    printed = [line for line in lines if line.startswith(("export LOG_PATTERNS=", "export CONTAINERS="))]
+    told = subprocess.run(
+        ["bash", "-c", "\n".join([*printed, 'printf "%s" "$LOG_PATTERNS"'])], capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+    assert told == PATTERNS.read_text(encoding="utf-8")
+
+
+def test_the_grouping_runs_on_the_instances_python():
+    """Ubuntu 22.04 has 3.10, whose standard library lacks `datetime.UTC` and reads no `Z`."""
+    tree = ast.parse(PATTERNS.read_text(encoding="utf-8"), feature_version=(3, 10))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {getattr(node, "module", None) or node.names[0].name for node in imports}
+    assert names <= {"__future__", "collections.abc", "dataclasses", "datetime", "json", "re", "typing"}
+    assert "UTC" not in {alias.name for node in imports for alias in node.names}
 
 
 def test_the_state_machine_knows_nothing_of_it(each):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutover.domain.log_patterns import grouped, pattern_of
+from cutover.domain.log_patterns import MOST, grouped, merged, pattern_of
 from cutover.domain.series import Span
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -55,13 +55,41 @@ def test_a_pattern_is_its_own_pattern(message: str) -> None:
 @given(st.lists(MESSAGES, max_size=30), st.randoms(use_true_random=False))
 def test_counts_add_up_whatever_the_order(messages: list[str], chance: random.Random) -> None:
     lines = [line(message, minute % 60) for minute, message in enumerate(messages)]
-    found = grouped(lines, SPAN)
+    found = grouped(lines, [SPAN])
     assert found["errors"] == len(messages)
     if found["kinds"] <= 20:
         assert sum(each["count"] for each in found["patterns"]) == len(messages)
     shuffled = lines[:]
     chance.shuffle(shuffled)
-    assert grouped(shuffled, SPAN) == found
+    assert grouped(shuffled, [SPAN]) == found
+
+
+@given(st.lists(st.lists(MESSAGES, max_size=8), max_size=4))
+def test_logs_that_are_grouped_where_they_lie_are_as_if_grouped_together(logs: list[list[str]]) -> None:
+    """As long as no log has more patterns than are listed."""
+    every = [[line(message, minute) for minute, message in enumerate(messages)] for messages in logs]
+    together = grouped([each for lines in every for each in lines], [SPAN])
+    assert merged(grouped(lines, [SPAN]) for lines in every) == together
+
+
+def test_of_more_patterns_than_are_listed_the_number_is_told() -> None:
+    words = [f"{first}{second} failed" for first in "abcde" for second in "vwxyz"]
+    told = merged([grouped(map(line, words), [SPAN]), grouped([], [SPAN])])
+    assert (told["errors"], told["kinds"], len(told["patterns"])) == (25, 25, MOST)
+
+
+def test_a_requests_error_tells_its_answer_and_its_route() -> None:
+    failed = [
+        json.dumps({"level": "ERROR", "message": "request", "status": 500, "route": route, "path": path})
+        for route, path in (("/api/models/{id}", "/api/models/7"), ("/api/models/{id}", "/api/models/8"))
+    ]
+    (pattern,) = grouped(failed, [SPAN])["patterns"]
+    assert (pattern["pattern"], pattern["count"]) == ("request 500 /api/models/{id}", 2)
+
+
+def test_only_the_times_that_are_asked_for_count() -> None:
+    spans = [(NOON, NOON + timedelta(minutes=1)), (NOON + timedelta(minutes=5), NOON + timedelta(minutes=6))]
+    assert grouped([line("x", minute) for minute in range(10)], spans)["errors"] == 2
 
 
 def test_only_errors_of_the_time_count_and_what_cannot_be_read_is_told() -> None:
@@ -78,7 +106,7 @@ def test_only_errors_of_the_time_count_and_what_cannot_be_read_is_told() -> None
         "",
         "[1, 2]",
     ]
-    found = grouped(lines, SPAN)
+    found = grouped(lines, [SPAN])
     assert (found["errors"], found["unreadable"], found["kinds"]) == (4, 2, 3)
     assert found["patterns"][0] == {
         "pattern": "could not connect to <address> after <n> ms",

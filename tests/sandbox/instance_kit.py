@@ -38,9 +38,9 @@ class Fleet:
 
     def group(
         self, profile: str, *, size: int = 1, targets: tuple[str, ...] = (), tags: dict[str, str] | None = None,
-        tags_in_metadata: bool = False, user_data: str = "",
+        tags_in_metadata: bool = False, user_data: str = "", name: str | None = None,
     ) -> str:  # fmt: skip
-        name = self.emulator.unique("group")
+        name = name or self.emulator.unique("group")
         data: dict[str, Any] = {
             "ImageId": "ami-ubuntu2204",
             "InstanceType": "t3.large",

@@ -8,10 +8,17 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from cutover.adapters.clock import SystemClock
+from cutover.adapters.error_log import InstancesErrorLog
+from cutover.adapters.fleet import AutoScalingInstances
+from cutover.domain.colours import Colour
+from cutover.domain.moves import Spell
+from stacks.environment.error_log import content
 from tests.sandbox.instance_kit import Fleet
 
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
@@ -200,3 +207,65 @@ def test_containers_end_with_their_instance(fleet: Fleet, image: str) -> None:
     fleet.scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
     fleet.in_service(group, 0)
     fleet.emulator.wait_for(lambda: answer(address) is None, what="the end of the container")
+
+
+def logging(lines: list[dict[str, Any]]) -> str:
+    """A service that writes these lines and stays."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    program = f"import time; print({text!r}, end='', flush=True); time.sleep(600)"
+    return json.dumps({"image": "${IMAGE}", "network_mode": "host", "command": ["python", "-c", program]})
+
+
+def test_a_report_hears_from_the_instances_what_the_errors_in_their_logs_were(
+    fleet: Fleet, image: str
+) -> None:
+    now = datetime.now(UTC)
+
+    def error(ago: int, **more: Any) -> dict[str, Any]:
+        return {"time": (now - timedelta(minutes=ago)).isoformat(), "level": "ERROR", **more}
+
+    request = {"message": "request", "status": 500, "route": "/api/models"}
+    first = logging(
+        [error(9, **request), error(5, **request), error(90, message="before"), {"level": "INFO"}]
+    )
+    second = logging([error(3, message="모델 7 을 찾을 수 없음"), error(1, **request)])
+    pull = ("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+    group = fleet.group(fleet.profile(fleet.emulator.allow(*pull)), name="cutover-logs-backend-blue")
+    (instance,) = fleet.in_service(group, 1)
+    done = fleet.run(
+        instance, *RELEASE[:3],
+        f"cat > compose.yaml <<'X'\nservices:\n  backend-1: {first}\n  backend-2: {second}\nX", RELEASE[4],
+        f"docker pull --quiet {image}", f"echo IMAGE={image} > release.env",
+        f"IMAGE={image} docker compose up -d",
+    )  # fmt: skip
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    fleet.ssm.create_document(
+        Name="cutover-logs-error-log", Content=json.dumps(content(2)), DocumentType="Command", DocumentFormat="JSON"
+    )  # fmt: skip
+    log = InstancesErrorLog(
+        fleet.ssm, AutoScalingInstances(fleet.scaling), "logs", "cutover-logs-error-log", SystemClock()
+    )
+    hour = Spell(Colour.BLUE, now - timedelta(hours=1), now + timedelta(minutes=1))
+
+    def written() -> dict[str, Any] | None:
+        told = log.read([hour])
+        return told if told["errors"] == 4 else None
+
+    told = fleet.emulator.wait_for(written, seconds=20, what="the containers' lines")
+    assert (told["asked"], told["answered"], told["problems"], told["kinds"]) == (1, 1, [], 2)
+    assert [(each["pattern"], each["count"]) for each in told["patterns"]] == [
+        ("request 500 /api/models", 3),
+        ("모델 <n> 을 찾을 수 없음", 1),
+    ]
+    # The containers are younger than the hour: what ran before them has left no log.
+    (kept,) = told["kept"]
+    assert kept["colour"] == "blue"
+    assert datetime.fromisoformat(kept["since"]) > now - timedelta(minutes=1)
+
+    fleet.run(instance, "rm $CUTOVER_HOME/release.env")
+    told = log.read([hour, Spell(Colour.GREEN, now, now + timedelta(minutes=1))])
+    assert (told["asked"], told["answered"], told["errors"]) == (1, 0, 0)
+    assert told["problems"] == [
+        f"blue, {instance}: the command ended Failed: error log: nothing was ever released here",
+        "green: no instance is in service",
+    ]

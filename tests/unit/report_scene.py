@@ -112,7 +112,7 @@ class Scene:
         self.journal.write([Change("put", Key("FEEDBACK", at.isoformat()), said)])
 
     def report(self, kind: Kind = Kind.DAILY, **wish: Any) -> dict[str, Any]:
-        until = wish.pop("until", MIDNIGHT + DAY)
+        until, error_log = wish.pop("until", MIDNIGHT + DAY), wish.pop("error_log", None)
         return make_report(
             Wish(kind, until=until, **wish),
             "staging",
@@ -120,6 +120,7 @@ class Scene:
             metrics=self.history,
             configuration=FakeConfiguration(**load("staging").for_lambdas()),
             clock=FakeClock(self.now),
+            error_log=error_log,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,37 @@ from cli.commands import report as command
 from cli.commands.report import parse_lines, parse_period, parse_until, report, trend, wish_of
 from cli.errors import ExitCode, UserError
 from cli.session import Environment
+from cutover.adapters.error_log import InstancesErrorLog
+from cutover.domain.log_patterns import grouped, merged
+from cutover.domain.moves import Spell
 from cutover.domain.report import Kind
+from cutover.domain.report_page import as_text, page_of
+from cutover.domain.report_words import Speech
+from cutover.domain.times import text
+from cutover.report_ports import ErrorLog
 from cutover.steps.report import Wish
-from tests.unit.report_scene import Scene, busy_day
+from tests.unit.report_scene import MIDNIGHT, Scene, busy_day
+
+
+class Instances:
+    """Two of blue, of which one answers; green's logs begin late."""
+
+    def read(self, spells: Sequence[Spell]) -> dict[str, Any]:
+        lines = [json.dumps({"level": "ERROR", "message": "request", "status": 500, "route": "/api/models"})]
+        kept = [{"colour": "green", "since": text(MIDNIGHT + timedelta(hours=13))}]
+        own = grouped(lines, [spell.span for spell in spells])
+        return {
+            **own,
+            "asked": 2,
+            "answered": 1,
+            "problems": ["blue, i-2: the command ended TimedOut"],
+            "kept": kept,
+        }
+
+
+class NoInstance:
+    def read(self, _spells: Sequence[Spell]) -> dict[str, Any]:
+        return {**merged([]), "asked": 2, "answered": 0, "problems": ["blue: access denied"], "kept": []}
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +60,10 @@ def asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[Wish]:
     """What was wished for; it is answered from the scene."""
     wishes: list[Wish] = []
 
-    def make(_environment: Environment, wish: Wish) -> dict[str, Any]:
+    def make(_environment: Environment, wish: Wish, log: ErrorLog | None = None) -> dict[str, Any]:
         wishes.append(wish)
-        return scene.report(
-            wish.kind, until=wish.until, length=wish.length, lines=wish.lines, error_log=wish.error_log
-        )
+        told = Instances() if isinstance(log, InstancesErrorLog) else log
+        return scene.report(wish.kind, until=wish.until, length=wish.length, lines=wish.lines, error_log=told)
 
     monkeypatch.setattr(command, "make", make)
     return wishes
@@ -130,10 +158,25 @@ def test_errors_of_a_log_are_grouped(asked: list[Wish], scene: Scene, tmp_path: 
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     result = CliRunner().invoke(report, ["daily", "staging", "--error-log", str(log)])
     assert result.exit_code == 0
-    assert "Error log: 2 lines in 1 patterns, 0 lines that could not be read" in result.output
+    assert "Error log (of a file): 2 lines in 1 patterns, 0 lines that could not be read" in result.output
     assert (
         "2 × could not connect to <address> <b> (2026-03-04 13:01 KST – 2026-03-04 13:02 KST)"
         in result.output
     )
-    without = CliRunner().invoke(report, ["daily", "staging"])
-    assert "No error log was read" in without.output
+
+
+def test_without_a_file_the_instances_are_asked_for_their_errors(asked: list[Wish]) -> None:
+    result = CliRunner().invoke(report, ["daily", "staging"])
+    assert "Error log (of 1 of 2 instances): 1 lines in 1 patterns" in result.output
+    assert "1 × request 500 /api/models" in result.output
+    assert "A log that could not be read: blue, i-2: the command ended TimedOut" in result.output
+    assert "On the green instances the log reaches back to 2026-03-04 13:00 KST only" in result.output
+
+
+def test_a_log_that_nobody_could_read_is_no_log_without_errors(scene: Scene) -> None:
+    page = page_of(scene.report(error_log=NoInstance()), Speech("en", "Asia/Seoul"))
+    told = as_text(page)
+    assert "The error log could not be read" in told
+    assert "A log that could not be read: blue: access denied" in told
+    assert "Error log (" not in told
+    assert "No error log was read." in as_text(page_of(scene.report(), Speech("en", "Asia/Seoul")))

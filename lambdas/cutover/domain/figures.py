@@ -44,7 +44,7 @@ def colour_figures(environment: str, colour: Colour, targets: Targets) -> dict[s
     """Those of a colour of the backend. `targets` are the backend's."""
     own = {"Environment": environment, "Service": "backend", "Colour": colour.value}
     balancer = {"LoadBalancer": balancer_of(targets), "TargetGroup": _last(targets.of(colour))}
-    group = {"AutoScalingGroupName": f"cutover-{environment}-backend-{colour}"}
+    group = {"AutoScalingGroupName": group_of(environment, colour)}
 
     def answered(statistic: str) -> Figure:
         return Figure("AWS/ApplicationELB", "TargetResponseTime", statistic, balancer, 1000)
@@ -58,6 +58,11 @@ def colour_figures(environment: str, colour: Colour, targets: Targets) -> dict[s
         CPU: Figure("AWS/EC2", "CPUUtilization", "Average", group, 0.01),
         MEMORY: Figure("CWAgent", "mem_used_percent", "Average", group, 0.01),
     }
+
+
+def group_of(environment: str, colour: Colour) -> str:
+    """The Auto Scaling group of a colour of the backend."""
+    return f"cutover-{environment}-backend-{colour}"
 
 
 def environment_figures(environment: str, targets: Targets) -> dict[str, Figure]:

@@ -5,7 +5,7 @@ The document holds facts in numbers and codes; `cutover.domain.report_page` puts
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,6 @@ from cutover.domain.change_points import change_points
 from cutover.domain.dora import Change, four_keys
 from cutover.domain.figures import BALANCER_ERRORS, CPU, ERRORS, MEMORY, P50, P95, P99
 from cutover.domain.gates import Verdict
-from cutover.domain.log_patterns import grouped
 from cutover.domain.measures import Limits
 from cutover.domain.moves import Spell
 from cutover.domain.observed import CACHE_HIT, ERROR_RATE, LINES, THROUGHPUT, Observed
@@ -54,8 +53,8 @@ TRENDS = (P95, THROUGHPUT, ERROR_RATE)
 @dataclass(frozen=True)
 class Facts:
     """What a report is made of. `records` are deployments' records, `live` the item LIVE; `feedback` what
-    users said in the time; `asked` the lines whose trends are wanted, `error_log` lines of a log, where
-    one was given."""
+    users said in the time; `asked` the lines whose trends are wanted, `error_log` the errors of the
+    backends' log (`cutover.report_ports.ErrorLog`), where one was read."""
 
     kind: Kind
     environment: str
@@ -69,7 +68,7 @@ class Facts:
     feedback: Sequence[Mapping[str, Any]]
     limits: Limits
     asked: Sequence[str] = TRENDS
-    error_log: Iterable[str] | None = None
+    error_log: Mapping[str, Any] | None = None
 
 
 def report_of(facts: Facts) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
         "trends": trends,
         "changes": changes,
         "errors": _error_windows(observed),
-        "error_log": grouped(facts.error_log, span) if facts.error_log is not None else None,
+        "error_log": facts.error_log,
         "rollbacks": [_rollback(record) for record in rollbacks],
         "feedback": feedback,
         "readiness": {

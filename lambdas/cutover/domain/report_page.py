@@ -209,9 +209,21 @@ def _log(document: Mapping[str, Any], speech: Speech) -> list[str]:
     log = document["error_log"]
     if log is None:
         return [speech.say("no_log")]
+    problems = [speech.say("log_problem", why=each) for each in log.get("problems", [])]
+    if log.get("asked") is not None and not log["answered"]:
+        return [speech.say("log_unread"), *problems]
     counts = {name: log[name] for name in ("errors", "kinds", "unreadable")}
+    if log.get("asked"):
+        origin = speech.say("log_instances", asked=log["asked"], answered=log["answered"])
+    else:
+        origin = speech.say("log_file")
     return [
-        speech.say("log_count", **counts),
+        speech.say("log_count", origin=origin, **counts),
+        *problems,
+        *(
+            speech.say("log_kept", colour=each["colour"], since=speech.when(each["since"]))
+            for each in log.get("kept", [])
+        ),
         *(
             speech.say(
                 "log_pattern",

@@ -131,12 +131,27 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{since} – {until}: 응답 {requests}건 중 {errors}건이 5xx ({share})",
     ),
     "no_log": (
-        "No error log was read; the backends' own is in Kibana (--error-log reads an export of it).",
-        "오류 로그를 읽지 않았습니다. 백엔드의 로그는 Kibana에 있습니다(--error-log로 읽습니다).",
+        "No error log was read.",
+        "오류 로그를 읽지 않았습니다.",
+    ),
+    "log_unread": (
+        "The error log could not be read; it is in Kibana, too (--error-log reads an export of it).",
+        "오류 로그를 읽지 못했습니다. Kibana에도 있습니다(--error-log로 내보낸 파일을 읽습니다).",
     ),
     "log_count": (
-        "Error log: {errors} lines in {kinds} patterns, {unreadable} lines that could not be read",
-        "오류 로그: {errors}줄, 유형 {kinds}개, 읽을 수 없는 줄 {unreadable}개",
+        "Error log ({origin}): {errors} lines in {kinds} patterns, {unreadable} lines that could not be read",
+        "오류 로그({origin}): {errors}줄, 유형 {kinds}개, 읽을 수 없는 줄 {unreadable}개",
+    ),
+    "log_file": ("of a file", "파일"),
+    "log_instances": (
+        "of {answered} of {asked} instances",
+        "인스턴스 {asked}개 중 {answered}개",
+    ),
+    "log_problem": ("A log that could not be read: {why}", "읽지 못한 로그: {why}"),
+    "log_kept": (
+        "On the {colour} instances the log reaches back to {since} only: a newer release has replaced the "
+        "containers that ran before",
+        "{colour} 인스턴스의 로그는 {since} 이후만 남아 있습니다. 이전 컨테이너는 새 릴리스로 교체되었습니다",
     ),
     "log_pattern": ("{count} × {pattern} ({first} – {last})", "{count}건 × {pattern} ({first} – {last})"),
     "more_windows": ("… and {count} shorter times", "… 외 {count}개 구간"),

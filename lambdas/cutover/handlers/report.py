@@ -12,6 +12,8 @@ from cutover.adapters.aws import client
 from cutover.adapters.clock import SystemClock
 from cutover.adapters.control import EventBus, ParameterConfiguration
 from cutover.adapters.documents import BucketDocuments
+from cutover.adapters.error_log import InstancesErrorLog
+from cutover.adapters.fleet import AutoScalingInstances
 from cutover.adapters.journal import DynamoJournal
 from cutover.adapters.metric_history import CloudWatchHistory
 from cutover.adapters.plots import Drawings
@@ -34,6 +36,7 @@ class Variables(Journalling):
     schedule_group: str
     schedule_role_arn: str
     function_arn: str
+    error_log_document: str
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,13 @@ class Wiring:
     plots: Drawings
     schedules: ReportSchedules
     events: EventBus
+    error_log: InstancesErrorLog
     clock: SystemClock
 
 
 @cache
 def wiring() -> Wiring:
-    variables = read_variables(Variables)
+    variables, clock = read_variables(Variables), SystemClock()
     return Wiring(
         variables,
         DynamoJournal(client("dynamodb"), variables.journal_table),
@@ -66,7 +70,14 @@ def wiring() -> Wiring:
             variables.schedule_role_arn,
         ),
         EventBus(client("events"), variables.event_bus, variables.cutover_environment),
-        SystemClock(),
+        InstancesErrorLog(
+            client("ssm"),
+            AutoScalingInstances(client("autoscaling")),
+            variables.cutover_environment,
+            variables.error_log_document,
+            clock,
+        ),
+        clock,
     )
 
 
@@ -91,6 +102,7 @@ def make(event: Mapping[str, Any]) -> dict[str, Any]:
         metrics=wired.metrics,
         configuration=wired.configuration,
         clock=wired.clock,
+        error_log=wired.error_log,
     )
     return publish_report(document, documents=wired.documents, plots=wired.plots, events=wired.events)
 

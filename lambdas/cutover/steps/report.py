@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from cutover.domain.records import HISTORY, LIVE, Item, Live, deployment_key
 from cutover.domain.report import SPANS, TRENDS, Facts, Kind, report_of
 from cutover.domain.series import Span, floored
 from cutover.ports import Clock, Configuration, Journal
-from cutover.report_ports import MetricHistory
+from cutover.report_ports import ErrorLog, MetricHistory
 
 #: A deployment a day for a quarter fits, and so do the words of a busy week.
 MOST_DEPLOYMENTS, MOST_FEEDBACK = 100, 500
@@ -36,7 +36,6 @@ class Wish:
     until: datetime | None = None
     length: timedelta | None = None
     lines: Sequence[str] = TRENDS
-    error_log: Iterable[str] | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidInputError for a line that is not known, and for a length out of bounds."""
@@ -59,6 +58,7 @@ def make_report(
     metrics: MetricHistory,
     configuration: Configuration,
     clock: Clock,
+    error_log: ErrorLog | None = None,
 ) -> dict[str, Any]:
     """The document of `cutover.domain.report`."""
     settings, now = configuration.read(), clock.now()
@@ -93,7 +93,7 @@ def make_report(
         feedback=_feedback(journal, span),
         limits=Limits.read(settings),
         asked=tuple(wish.lines),
-        error_log=wish.error_log,
+        error_log=error_log.read(spells) if error_log is not None and spells else None,
     )
     return report_of(facts)
 

@@ -1,0 +1,90 @@
+"""Reports of what the scenarios before have done: by the command, and by the installed function under its own role.
+
+They come last of the main job's: a report that is ready is told to people, and they had to be told nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+KEPT = ("report.json", "report.en.html", "report.ko.html")
+
+
+@pytest.fixture(scope="module")
+def taken_back(product):
+    """Given what is live, the versions that were rolled back before, as the history tells them."""
+    product.given_live()
+    return {
+        each["version"]
+        for each in product.told("history")
+        if each["mode"] != "drill" and each["status"] == "ROLLED_BACK"
+    }
+
+
+@pytest.fixture(scope="module")
+def published(product, taken_back):
+    """When the function is asked as one of its schedules asks it: its answer, and what it has kept by then."""
+    asked = json.dumps({"action": "make", "kind": "daily", "until": datetime.now(UTC).isoformat()})
+    answers = [
+        json.loads(
+            product.root("lambda")
+            .invoke(FunctionName="cutover-sandbox-report", Payload=asked.encode())["Payload"]
+            .read()
+        )
+        for _ in range(2)
+    ]
+    assert answers[0].get("status") == "published", answers[0]
+    bucket, _, folder = answers[0]["location"].removeprefix("s3://").partition("/")
+    storage = product.root("s3")
+    listed = storage.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]
+    names = {each["Key"].removeprefix(folder) for each in listed}
+    assert set(KEPT) <= names
+    kept = {name: storage.get_object(Bucket=bucket, Key=folder + name)["Body"].read() for name in names}
+    return answers, kept
+
+
+def test_a_report_that_is_asked_for_twice_is_made_once(published):
+    (first, second), _ = published
+    assert second == {**first, "status": "nothing"}
+
+
+def test_the_report_tells_the_rollbacks_that_the_history_tells_and_no_drill(product, published, taken_back):
+    document = json.loads(published[1]["report.json"])
+    assert document["kind"] == "daily"
+    assert {each["version"] for each in document["rollbacks"]} == taken_back
+    assert document["release"]["version"] == product.live()["version"]
+
+
+def test_the_instances_told_the_function_of_their_errors(published):
+    log = json.loads(published[1]["report.json"])["error_log"]
+    assert log["problems"] == []
+    assert log["answered"] == log["asked"] > 0
+
+
+def test_the_page_of_the_report_is_there_in_both_languages(published):
+    _, kept = published
+    assert kept["report.ko.html"].startswith(b'<!doctype html><html lang="ko">')
+    assert kept["report.en.html"].startswith(b'<!doctype html><html lang="en">')
+
+
+def test_the_report_is_mailed_once_as_a_whole_with_its_pictures(product, published):
+    _, kept = published
+    product.wait("the report's mail", lambda: product.sinks.reports() != [])
+    (mail,) = product.sinks.reports()
+    assert all(each["version"] in mail.text for each in json.loads(kept["report.json"])["rollbacks"])
+    # A day of a few minutes may have none.
+    assert ("cid:" in mail.html) == any(name.endswith(".png") for name in kept)
+
+
+def test_the_command_tells_the_same_rollbacks_of_the_same_time(product, published, taken_back):
+    trend = product.told("trend", "--period", "2 hours")
+    assert {each["version"] for each in trend["rollbacks"]} == taken_back
+    assert trend["totals"]["errors"] is not None
+
+
+def test_the_report_of_the_first_hour_stands_in_the_calendar(product, published):
+    schedules = product.root("scheduler").list_schedules(GroupName="cutover-sandbox-reports")["Schedules"]
+    assert any(each["Name"].endswith("-checkpoint") for each in schedules)
