@@ -31,7 +31,7 @@ def is_near(registry: str) -> bool:
 class Docker:
     """One call of the command: the machine's image store, and whose images and logins it uses."""
 
-    def __init__(self, root: Path, uv: str | None, environment: dict[str, str]) -> None:
+    def __init__(self, root: Path, uv: str, environment: dict[str, str]) -> None:
         self.root, self.uv, self.environment = root, uv, environment
         self.store = BlobStore(root / "images")
         home = environment.get("HOME")
@@ -282,7 +282,7 @@ class Docker:
         print(f"Server Version: {VERSION}\nContainers: {self.ask({'op': 'info'})['containers']}")
 
 
-def main(arguments: list[str], root: Path, uv: str | None) -> int:
+def main(arguments: list[str], root: Path, uv: str) -> int:
     """Run one docker command; the exit status is docker's."""
     try:
         docker = Docker(root, uv, dict(os.environ))

@@ -53,10 +53,10 @@ _PIP_PASSED = frozenset({"--no-deps", "--upgrade", "--require-hashes"})
 
 @dataclass(frozen=True)
 class Machine:
-    """What a build needs of this machine: the image folder (for the base Python) and `uv`, if any."""
+    """What a build needs of this machine: the image folder (for the base Python) and `uv`."""
 
     images: Path
-    uv: str | None
+    uv: str
 
 
 def commands(instruction: Instruction, variables: Mapping[str, str]) -> list[list[str]]:
@@ -163,7 +163,7 @@ class RunStep:
             path.chmod(path.stat().st_mode | changes[rest[0]] if rest[0] in changes else int(rest[0], 8))
 
     def _pip(self, rest: list[str]) -> None:
-        """`pip install`, by uv when this machine has it, into the prefix or target inside the image."""
+        """`pip install`, by uv, into the prefix or target inside the image."""
         if not rest or rest[0] != "install":
             raise UnsupportedError("of pip, only `pip install` is supported")
         arguments, prefix, target = [], Path("/usr/local"), None
@@ -198,36 +198,24 @@ class RunStep:
     def _install(self, arguments: list[str], where: Path, *, flat: bool) -> None:
         python = str(base_python(self._machine.images) / "bin" / "python3.11")
         destination = ["--target" if flat else "--prefix", str(where)]
-        home = pwd.getpwuid(os.getuid()).pw_dir  # uv's and pip's own configuration and cache live there
+        home = pwd.getpwuid(os.getuid()).pw_dir  # uv's own configuration and cache live there
         environment = {
             **_machine_settings(),
             "HOME": home,
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         }
-        if self._machine.uv:
-            command = [
-                self._machine.uv,
-                "pip",
-                "install",
-                "--python",
-                python,
-                "--no-progress",
-                "--link-mode",
-                "copy",
-            ]
-        else:
-            bundled = Path(os.path.realpath(python))
-            command = [
-                str(bundled),
-                "-m",
-                "pip",
-                "install",
-                "--no-compile",
-                "--no-input",
-                "--ignore-installed",
-            ]
+        install = [
+            self._machine.uv,
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--no-progress",
+            "--link-mode",
+            "copy",
+        ]
         done = subprocess.run(
-            [*command, *destination, *arguments],
+            [*install, *destination, *arguments],
             env=environment,
             capture_output=True,
             text=True,

@@ -2,12 +2,12 @@
 `schemathesis` and `python3`."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import packaging
 import yaml
+from uv import find_uv_bin
 
 from sandbox.compute.store import base_python, write_atomically
 
@@ -30,12 +30,6 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def find_uv() -> str | None:
-    """An absolute path of `uv`, looked up where this process would find it."""
-    beside = Path(sys.prefix) / "bin" / "uv"
-    return str(beside) if beside.exists() else shutil.which("uv")
-
-
 def install(root: Path) -> Path:
     """Write the stand-ins into ROOT/bin (the same again is harmless) and return that folder."""
     folder = root / "bin"
@@ -47,7 +41,7 @@ def install(root: Path) -> Path:
     }
     for name, template, library in (("docker", _DOCKER, yaml), ("pip-audit", _AUDIT, packaging)):
         libraries = [str(Path(str(library.__file__)).resolve().parents[1])]
-        text = template.format(**machine, packages=libraries, uv=find_uv())
+        text = template.format(**machine, packages=libraries, uv=find_uv_bin())
         write_atomically(folder / name, text.encode(), 0o755)
     for name in ("aws", "schemathesis"):
         program = Path(sys.prefix) / "bin" / name

@@ -4,6 +4,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from sandbox.compute.builder import Builder
 from sandbox.compute.errors import DockerError
@@ -24,7 +25,7 @@ class Bench:
 
     def build(self, text: str, *, target: str | None = None, **arguments: str) -> str:
         (self.context / "Dockerfile").write_text(text)
-        builder = Builder(self.store, Machine(self.store.root, None), self.log.append)
+        builder = Builder(self.store, Machine(self.store.root, find_uv_bin()), self.log.append)
         return builder.build(self.context / "Dockerfile", self.context, target, arguments)
 
     def names(self, digest: str) -> set[str]:

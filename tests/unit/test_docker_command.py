@@ -81,7 +81,7 @@ def test_what_cannot_be_done_is_an_error_with_a_status(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    assert main(words, tmp_path, None) == status
+    assert main(words, tmp_path, "uv") == status
     assert message in capsys.readouterr().err
 
 
@@ -90,5 +90,5 @@ def test_without_an_engine_there_is_dockers_own_message(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    assert main(["images"], tmp_path, None) == 1
+    assert main(["images"], tmp_path, "uv") == 1
     assert "Cannot connect to the Docker daemon at unix://" in capsys.readouterr().err
