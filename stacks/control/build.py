@@ -10,8 +10,8 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.constructs.bucket import Bucket, private_bucket
-from stacks.constructs.function import log_group
-from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.constructs.build import BuildSpec, make_build
+from stacks.constructs.policy import Statement, acknowledge
 from stacks.naming import SERVICES, Names
 
 BUILDSPEC = Path(__file__).with_name("buildspec.yml")
@@ -21,8 +21,6 @@ SOURCE_DAYS = 90
 PLAN_DAYS = 400
 #: Evidence answers audits: three years.
 EVIDENCE_DAYS = 1100
-#: Ubuntu, Docker and the AWS CLI. https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
-BUILD_IMAGE = "aws/codebuild/standard:7.0"
 PIP_AUDIT_VERSION = "2.10.1"
 
 
@@ -103,26 +101,28 @@ def _repository(scope: Construct, id: str, name: str, *, keep: bool) -> ecr.CfnR
 
 def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
     """The project cutover-ENV-build: runs buildspec.yml on a source of the artifacts bucket."""
-    here = Construct(scope, "Build")
-    group_name = f"/aws/codebuild/{names.named('build')}"
-    group = log_group(here, group_name)
-    its_role = role(
-        here,
-        names,
-        "build",
-        service="codebuild.amazonaws.com",
-        purpose="Builds an image and pushes it",
+    bucket = f"arn:aws:s3:::{names.artifacts_bucket}"
+    spec = BuildSpec(
+        name="build",
+        purpose="Builds the production image of a source and pushes it",
+        # Each build names its own source, and the frontend's its own repository; the project's source only
+        # fixes the kind and the buildspec.
+        source=codebuild.CfnProject.SourceProperty(
+            type="S3",
+            location=f"{names.artifacts_bucket}/sources/source.zip",
+            build_spec=BUILDSPEC.read_text(encoding="utf-8"),
+        ),
+        variables={
+            "REPOSITORY": names.repository,
+            "REPOSITORY_URI": names.repository_uri,
+            "REGISTRY": names.repository_uri.partition("/")[0],
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
+            "PIP_AUDIT_VERSION": PIP_AUDIT_VERSION,
+        },
         statements=[
-            Statement(
-                ["logs:CreateLogStream", "logs:PutLogEvents"],
-                [names.arn("logs", f"log-group:{group_name}:*")],
-            ),
-            Statement(
-                ["s3:GetObject", "s3:GetObjectVersion"],
-                [f"arn:aws:s3:::{names.artifacts_bucket}/sources/*"],
-            ),
-            Statement(["s3:GetBucketLocation", "s3:ListBucket"], [f"arn:aws:s3:::{names.artifacts_bucket}"]),
-            Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/dependencies/*"]),
+            Statement(["s3:GetObject", "s3:GetObjectVersion"], [f"{bucket}/sources/*"]),
+            Statement(["s3:GetBucketLocation", "s3:ListBucket"], [bucket]),
+            Statement(["s3:PutObject"], [f"{bucket}/scans/dependencies/*"]),
             Statement(["ecr:GetAuthorizationToken"]),
             Statement(
                 [
@@ -139,46 +139,9 @@ def build_project(scope: Construct, names: Names) -> codebuild.CfnProject:
                 [names.arn("ecr", f"repository/{names.repository_of(service)}") for service in SERVICES],
             ),
         ],
+        timeout_minutes=60,
+        queued_minutes=30,
+        privileged="Building an image needs Docker, which needs privileged mode",
+        artifacts="The project keeps no artifacts; the image goes to ECR",
     )
-    project = codebuild.CfnProject(
-        here,
-        "Project",
-        name=names.named("build"),
-        description="Builds the production image of a source and pushes it",
-        service_role=its_role.attr_arn,
-        # Each build names its own source, and the frontend's its own repository; the project's source only
-        # fixes the kind and the buildspec.
-        source=codebuild.CfnProject.SourceProperty(
-            type="S3",
-            location=f"{names.artifacts_bucket}/sources/source.zip",
-            build_spec=BUILDSPEC.read_text(encoding="utf-8"),
-        ),
-        artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
-        environment=codebuild.CfnProject.EnvironmentProperty(
-            type="LINUX_CONTAINER",
-            compute_type="BUILD_GENERAL1_MEDIUM",
-            image=BUILD_IMAGE,
-            privileged_mode=True,
-            environment_variables=[
-                codebuild.CfnProject.EnvironmentVariableProperty(name=name, value=value)
-                for name, value in (
-                    ("REPOSITORY", names.repository),
-                    ("REPOSITORY_URI", names.repository_uri),
-                    ("REGISTRY", names.repository_uri.partition("/")[0]),
-                    ("ARTIFACTS_BUCKET", names.artifacts_bucket),
-                    ("PIP_AUDIT_VERSION", PIP_AUDIT_VERSION),
-                )
-            ],
-        ),
-        logs_config=codebuild.CfnProject.LogsConfigProperty(
-            cloud_watch_logs=codebuild.CfnProject.CloudWatchLogsConfigProperty(
-                status="ENABLED", group_name=group_name
-            )
-        ),
-        timeout_in_minutes=60,
-        queued_timeout_in_minutes=30,
-    )
-    project.add_resource_dependency(group)
-    acknowledge(project, "AwsSolutions-CB3", "Building an image needs Docker, which needs privileged mode")
-    acknowledge(project, "AwsSolutions-CB4", "The project keeps no artifacts; the image goes to ECR")
-    return project
+    return make_build(Construct(scope, "Build"), names, spec)

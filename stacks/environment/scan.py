@@ -7,16 +7,14 @@ from aws_cdk import aws_codebuild as codebuild
 from constructs import Construct
 
 from config.model import Configuration
-from stacks.constructs.function import log_group
-from stacks.constructs.policy import Statement, acknowledge, role
+from stacks.constructs.build import BuildSpec, make_build
+from stacks.constructs.policy import Statement
 from stacks.environment.balancer import Balancer
 from stacks.environment.stack import EnvironmentStack
 from stacks.naming import Names
 
 BUILDSPEC = Path(__file__).with_name("scan.buildspec.yml")
 SESSION = Path(__file__).with_name("scan_session.py")
-#: Ubuntu, Docker, Python and the AWS CLI. https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
-BUILD_IMAGE = "aws/codebuild/standard:7.0"
 #: https://www.zaproxy.org/docs/docker/about/
 ZAP_IMAGE = "ghcr.io/zaproxy/zaproxy:2.16.1"
 SCHEMATHESIS_VERSION = "4.32.5"
@@ -45,67 +43,20 @@ def scan_project(
     stack: EnvironmentStack, names: Names, configuration: Configuration, front: Balancer
 ) -> None:
     """Make cutover-ENV-scan, which the control plane starts by name."""
-    here = Construct(stack, "Scan")
-    group_name = f"/aws/codebuild/{names.scan_project}"
-    group = log_group(here, group_name)
-    made = codebuild.CfnProject(
-        here,
-        "Project",
-        name=names.scan_project,
-        description="Scans the release on the test listener",
-        service_role=_role(here, stack, names, group_name),
-        source=codebuild.CfnProject.SourceProperty(type="NO_SOURCE", build_spec=buildspec()),
-        artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
-        environment=codebuild.CfnProject.EnvironmentProperty(
-            type="LINUX_CONTAINER",
-            compute_type="BUILD_GENERAL1_MEDIUM",
-            image=BUILD_IMAGE,
-            privileged_mode=True,
-            environment_variables=[
-                codebuild.CfnProject.EnvironmentVariableProperty(name=name, value=value)
-                for name, value in (
-                    ("ARTIFACTS_BUCKET", names.artifacts_bucket),
-                    ("SMOKE_SECRET", names.secret("smoke")),
-                    ("LOAD_BALANCER_DNS", front.balancer.attr_dns_name),
-                    ("DOMAIN", configuration.backend.domain),
-                    ("TEST_LISTENER_PORT", str(configuration.backend.test_listener_port)),
-                    ("ZAP_IMAGE", ZAP_IMAGE),
-                    ("SCHEMATHESIS_VERSION", SCHEMATHESIS_VERSION),
-                )
-            ],
-        ),
-        vpc_config=codebuild.CfnProject.VpcConfigProperty(
-            vpc_id=stack.given("VpcId"),
-            subnets=stack.given_subnets("Private"),
-            security_group_ids=[stack.given("ScanSecurityGroup")],
-        ),
-        logs_config=codebuild.CfnProject.LogsConfigProperty(
-            cloud_watch_logs=codebuild.CfnProject.CloudWatchLogsConfigProperty(
-                status="ENABLED", group_name=group_name
-            )
-        ),
-        timeout_in_minutes=TIMEOUT_MINUTES,
-        queued_timeout_in_minutes=QUEUED_MINUTES,
-    )
-    made.add_resource_dependency(group)
-    acknowledge(made, "AwsSolutions-CB3", "ZAP comes as an image, and Docker needs privileged mode")
-    acknowledge(
-        made, "AwsSolutions-CB4", "The project keeps no artifacts; its report is in an encrypted bucket"
-    )
-
-
-def _role(scope: Construct, stack: EnvironmentStack, names: Names, group_name: str) -> str:
-    its_role = role(
-        scope,
-        names,
-        "scan",
-        service="codebuild.amazonaws.com",
+    spec = BuildSpec(
+        name="scan",
         purpose="Scans the release on the test listener and keeps the report",
+        source=codebuild.CfnProject.SourceProperty(type="NO_SOURCE", build_spec=buildspec()),
+        variables={
+            "ARTIFACTS_BUCKET": names.artifacts_bucket,
+            "SMOKE_SECRET": names.secret("smoke"),
+            "LOAD_BALANCER_DNS": front.balancer.attr_dns_name,
+            "DOMAIN": configuration.backend.domain,
+            "TEST_LISTENER_PORT": str(configuration.backend.test_listener_port),
+            "ZAP_IMAGE": ZAP_IMAGE,
+            "SCHEMATHESIS_VERSION": SCHEMATHESIS_VERSION,
+        },
         statements=[
-            Statement(
-                ["logs:CreateLogStream", "logs:PutLogEvents"],
-                [names.arn("logs", f"log-group:{group_name}:*")],
-            ),
             Statement(["s3:PutObject"], [f"arn:aws:s3:::{names.artifacts_bucket}/scans/web/*"]),
             Statement(["secretsmanager:GetSecretValue"], [stack.given("SmokeSecretArn")]),
             Statement(_OWN_INTERFACE),
@@ -115,5 +66,14 @@ def _role(scope: Construct, stack: EnvironmentStack, names: Names, group_name: s
                 {"StringEquals": {"ec2:AuthorizedService": "codebuild.amazonaws.com"}},
             ),
         ],
+        timeout_minutes=TIMEOUT_MINUTES,
+        queued_minutes=QUEUED_MINUTES,
+        privileged="ZAP comes as an image, and Docker needs privileged mode",
+        artifacts="The project keeps no artifacts; its report is in an encrypted bucket",
+        network=codebuild.CfnProject.VpcConfigProperty(
+            vpc_id=stack.given("VpcId"),
+            subnets=stack.given_subnets("Private"),
+            security_group_ids=[stack.given("ScanSecurityGroup")],
+        ),
     )
-    return its_role.attr_arn
+    make_build(Construct(stack, "Scan"), names, spec)
