@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.constructs.policy import Statement, managed_policy
+from stacks.control.commands import send_command
 from stacks.naming import Names
 
 _LOOK = (
@@ -41,8 +42,10 @@ def operator_policy(scope: Construct, names: Names) -> iam.CfnManagedPolicy:
             [names.function_arn(f) for f in ("rollback", "drift", "approval", "evidence", "announce")],
         ),
         Statement(["cloudwatch:DescribeAlarms"], [names.arn("cloudwatch", "alarm:*")]),
-        # Reports are made with the caller's own rights.
+        # Reports are made with the caller's own rights; of their errors the instances tell by one document.
         Statement(["cloudwatch:GetMetricData"]),
+        Statement(["autoscaling:DescribeAutoScalingGroups", "ssm:GetCommandInvocation"]),
+        *send_command(names, [names.error_log_document_arn]),
         Statement(_LOOK),
     ]
     return managed_policy(

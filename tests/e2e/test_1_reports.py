@@ -87,6 +87,14 @@ def test_the_report_is_mailed_once_as_a_whole_with_its_pictures(product, publish
     assert ("cid:" in mail.html) == any(name.endswith(".png") for name in kept)
 
 
+def test_the_operator_is_told_of_the_instances_errors_too(product, published):
+    done = product.cutover("report", "daily", "sandbox", "--json")
+    assert done.returncode == 0, done.stderr
+    log = json.loads(done.stdout)["error_log"]
+    assert log["problems"] == []
+    assert log["answered"] == log["asked"] > 0
+
+
 def test_the_command_tells_the_same_rollbacks_of_the_same_time(product, published, taken_back):
     trend = product.told("trend", "--period", "2 hours")
     assert {each["version"] for each in trend["rollbacks"]} == versions(taken_back, trend)
