@@ -26,6 +26,10 @@ def taken_back(product):
     }
 
 
+def this_minute():
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
 def versions(taken_back, document):
     """Those of the report's time, which ends with a whole period."""
     since, until = (datetime.fromisoformat(document[name]) for name in ("since", "until"))
@@ -34,8 +38,13 @@ def versions(taken_back, document):
 
 @pytest.fixture(scope="module")
 def published(product, taken_back):
-    """When the function is asked as one of its schedules asks it: its answer, and what it has kept by then."""
-    asked = json.dumps({"action": "make", "kind": "daily", "until": datetime.now(UTC).isoformat()})
+    """When the function is asked as one of its schedules asks it: its answer, and what it has kept by then.
+
+    A report ends with a whole minute, and what is live has had the traffic for one.
+    """
+    swapped = datetime.fromisoformat(product.live()["swapped_at"])
+    product.wait("a whole minute", lambda: this_minute() > swapped, seconds=90)
+    asked = json.dumps({"action": "make", "kind": "checkpoint", "until": this_minute().isoformat()})
     answers = [
         json.loads(
             product.root("lambda")
@@ -61,7 +70,7 @@ def test_a_report_that_is_asked_for_twice_is_made_once(published):
 
 def test_the_report_tells_the_rollbacks_that_the_history_tells_and_no_drill(product, published, taken_back):
     document = json.loads(published[1]["report.json"])
-    assert document["kind"] == "daily"
+    assert document["kind"] == "checkpoint"
     assert {each["version"] for each in document["rollbacks"]} == versions(taken_back, document)
     assert document["release"]["version"] == product.live()["version"]
 
@@ -83,12 +92,12 @@ def test_the_report_is_mailed_once_as_a_whole_with_its_pictures(product, publish
     product.wait("the report's mail", lambda: product.sinks.reports() != [])
     (mail,) = product.sinks.reports()
     assert all(each["version"] in mail.text for each in json.loads(kept["report.json"])["rollbacks"])
-    # A day of a few minutes may have none.
+    # Of few minutes there may be none.
     assert ("cid:" in mail.html) == any(name.endswith(".png") for name in kept)
 
 
 def test_the_operator_is_told_of_the_instances_errors_too(product, published):
-    done = product.cutover("report", "daily", "sandbox", "--json")
+    done = product.cutover("report", "checkpoint", "sandbox", "--json")
     assert done.returncode == 0, done.stderr
     log = json.loads(done.stdout)["error_log"]
     assert log["problems"] == []
