@@ -24,6 +24,7 @@ import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from typing import Any
 
 MAIL = Path("sinks", "mail.jsonl")
 WEBHOOKS = Path("sinks", "webhooks.jsonl")
+SNS = "http://sns.amazonaws.com/doc/2010-03-31/"
 _LARGEST_BODY = 10 * 1024 * 1024
 _LONGEST_DELAY_SECONDS = 300.0
 
@@ -221,9 +223,11 @@ class WebhookSink:
 
 
 def said(path: str, body: bytes) -> bytes:
-    """The words of who would have taken it: Slack's, PagerDuty's, or ok.
+    """The words of who would have taken it: Slack's, PagerDuty's, SES's, SNS's, or ok.
 
-    https://docs.slack.dev/reference/methods/chat.postMessage, https://developer.pagerduty.com/docs/send-alert-event
+    https://docs.slack.dev/reference/methods/chat.postMessage, https://developer.pagerduty.com/docs/send-alert-event,
+    https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html,
+    https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
     """
     if path.startswith("/slack/"):
         try:
@@ -234,6 +238,11 @@ def said(path: str, body: bytes) -> bytes:
         return json.dumps({"ok": True, "channel": "C0CUTOVER", "ts": stamp}).encode()
     if path.startswith("/pagerduty/"):
         return json.dumps({"status": "success", "message": "Event processed"}).encode()
+    if path.startswith("/ses/"):
+        return json.dumps({"MessageId": str(uuid.uuid4())}).encode()
+    if path.startswith("/sns/"):
+        taken = f"<PublishResult><MessageId>{uuid.uuid4()}</MessageId></PublishResult>"
+        return f'<PublishResponse xmlns="{SNS}">{taken}</PublishResponse>'.encode()
     return b"ok"
 
 

@@ -4,13 +4,19 @@ Caught are SES (SendEmail, SendRawEmail, templates and bulk, in both API version
 and SMS subscribers, and SNS messages straight to a phone number.
 https://docs.aws.amazon.com/ses/latest/dg/send-email-api.html
 https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
+
+SES's SendEmail (version 2) and SNS's Publish can be in trouble like the webhooks: the sink's behaviour for
+/ses/ and /sns/ (sandbox/sinks.py) holds for them.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, SupportsIndex
+from urllib.parse import parse_qs
 
 from ministack.services import ses, ses_v2, sns
 
@@ -21,6 +27,7 @@ WEBHOOK_PORT = 8090
 _SNS_SENDER = "no-reply@sns.amazonaws.com"
 _SMS_SENDER = "NOTICE"
 _EMAIL_PROTOCOLS = ("email", "email-json")
+Answer = tuple[int, dict[str, str], bytes]
 
 
 class _Outbox(list[Any]):
@@ -42,10 +49,13 @@ class _Outbox(list[Any]):
 def install(context: Context) -> None:
     root = context.settings.root
     # Where a configuration may send them: an address of the VPC that belongs to no subnet.
-    WebhookSink(root, WEBHOOK_PORT, f"{context.settings.network}.0.5").start()
+    sink = WebhookSink(root, WEBHOOK_PORT, f"{context.settings.network}.0.5")
+    sink.start()
     _catch_ses(root)
     _catch_sns_topics(root)
     _catch_sms(root)
+    _behave(ses_v2, sink, "/ses/", _is_email, _ses_refusal)
+    _behave(sns, sink, "/sns/", _is_publication, _sns_refusal)
 
 
 def _catch_ses(root: Path) -> None:
@@ -159,3 +169,54 @@ def _catch_sms(root: Path) -> None:
         return messages
 
     plain = replace(sns, "_sms_log_for", log_for)
+
+
+def _behave(
+    service: Any,
+    sink: WebhookSink,
+    path: str,
+    concerns: Callable[[str, str, bytes], bool],
+    refusal: Callable[[int], Answer],
+) -> None:
+    """Let the service answer what `concerns` (method, path, body) says as `sink` was told for `path`."""
+
+    async def handle(
+        method: str, at: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> Answer:
+        if not concerns(method, at, body):
+            return await plain(method, at, headers, body, query)
+        told = sink.take(path)
+        if told.status >= 400:
+            answer = refusal(told.status)
+        elif told.garbage:
+            answer = told.status, {"Content-Type": "text/html"}, b"<html>\x00 not what you expect"
+        else:
+            # Sent before the delay: whoever gives up waiting did send it.
+            answer = await plain(method, at, headers, body, query)
+        await asyncio.sleep(told.delay_seconds)
+        return answer
+
+    plain = replace(service, "handle_request", handle)
+
+
+def _is_email(method: str, path: str, _body: bytes) -> bool:
+    return method == "POST" and path.rstrip("/").endswith("/outbound-emails")
+
+
+def _is_publication(_method: str, _path: str, body: bytes) -> bool:
+    return parse_qs(body.decode(errors="replace")).get("Action") == ["Publish"]
+
+
+def _ses_refusal(status: int) -> Answer:
+    """https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html"""
+    error = "TooManyRequestsException" if status == 429 else "InternalFailure"
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error}
+    return status, headers, json.dumps({"message": "refused as told"}).encode()
+
+
+def _sns_refusal(status: int) -> Answer:
+    """https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html"""
+    answer: Answer = seam(sns, "_error")(
+        "Throttled" if status == 429 else "InternalError", "refused as told", status
+    )
+    return answer

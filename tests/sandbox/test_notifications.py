@@ -13,6 +13,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from stacks.control.journal import configuration_parameter, journal
 from stacks.control.notifications import notifications
 from stacks.control.status import status_page
 from stacks.naming import Names
+from tests.loopback import free_port
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # Longer than a warm function takes, or a message would be handed out twice at once.
@@ -61,16 +63,21 @@ class House:
         self.bus = EventBus(emulator.client("events"), names.bus, names.environment)
         self.sink = f"http://{emulator.settings.network}.0.5:8090"
 
-    def deploy(self, deployment: str) -> float:
-        """Publishes a whole deployment as its steps do; answers how long that held them up, in seconds."""
+    def deploy(self, deployment: str, times: int = 1) -> float:
+        """Publishes a whole deployment as its steps do, each event so many times; answers how long that held
+        them up, in seconds."""
         began = time.monotonic()
         for kind, detail in DEPLOYMENT:
-            self.bus.publish(kind, {"deployment": deployment, "version": f"of-{deployment}", **detail})
+            for _ in range(times):
+                self.bus.publish(kind, {"deployment": deployment, "version": f"of-{deployment}", **detail})
         return time.monotonic() - began
 
     def speak(self, locale: str) -> None:
-        """What another `cdk deploy` with this locale would change."""
-        table = {**self.configuration.notifications.for_function(), "locale": locale}
+        self.configure(locale=locale)
+
+    def configure(self, **other: Any) -> None:
+        """What another `cdk deploy` with something else in the configuration would change."""
+        table = {**self.configuration.notifications.for_function(), **other}
         self.emulator.client("ssm").put_parameter(
             Name=self.names.notifications_parameter, Value=json.dumps(table), Type="String", Overwrite=True
         )
@@ -78,6 +85,42 @@ class House:
     def behave(self, **behaviour: Any) -> None:
         body = json.dumps(behaviour).encode()
         OPENER.open(urllib.request.Request(f"{self.sink}/behaviour", body, method="PUT"), timeout=5).close()
+
+    @contextmanager
+    def unplugged(self) -> Iterator[None]:
+        """Given an other side of every channel on whose port nobody listens, until it is left."""
+        functions, name = self.emulator.client("lambda"), self.names.named("notify")
+        own = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        services = {f"AWS_ENDPOINT_URL_{service}": nowhere for service in ("SESV2", "SNS")}
+        plan = self.configuration.notifications.for_function()
+        addresses = {"slack": "api_url", "pagerduty": "url", "application": "url"}
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**own, **services}}
+        )
+        self.configure(**{channel: {**plan[channel], key: nowhere} for channel, key in addresses.items()})
+        try:
+            yield
+        finally:
+            self.configure()
+            functions.update_function_configuration(FunctionName=name, Environment={"Variables": own})
+
+    def refused(self, reason: str) -> set[str]:
+        """The channels of which a message stands as refused for this reason."""
+        found = self.emulator.client("dynamodb").scan(TableName=self.names.journal)["Items"]
+        noted = [item for item in found if reason in item.get("reason", {}).get("S", "")]
+        return {item["sk"]["S"].partition("#")[0] for item in noted if item["state"]["S"] == "REFUSED"}
+
+    def at_rest(self) -> bool:
+        """No queue has a message left."""
+        queues = self.emulator.client("sqs")
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        for channel in self.configuration.notifications.channels:
+            url = queues.get_queue_url(QueueName=self.names.notices_queue(channel))["QueueUrl"]
+            found = queues.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            if any(int(found[name]) for name in names):
+                return False
+        return True
 
     def calls(self, deployment: str, path: str) -> list[Webhook]:
         """What a webhook was sent for a deployment, in order. The name is compared in the parsed body: on the
@@ -195,8 +238,13 @@ def check(house: House, deployment: str, *, korean: bool) -> None:
 
 
 def test_a_deployment_is_told_once_in_order_and_in_its_language(house: House) -> None:
-    house.deploy("plain")
+    # As if each of its steps had died after it had told, and had been run again.
+    house.deploy("plain", times=2)
     check(house, "plain", korean=True)
+    house.emulator.wait_for(house.at_rest, what="empty queues")
+    assert house.told("plain") == EVERYTHING
+    ids = [call.headers["webhook-id"] for call in house.calls("plain", "/notices")]
+    assert [id.partition("-")[0] for id in ids] == ["RolledBack", "DeploymentSucceeded"]
     house.speak("en")
     house.deploy("english")
     check(house, "english", korean=False)
@@ -210,25 +258,45 @@ def test_a_deployment_is_told_once_in_order_and_in_its_language(house: House) ->
     assert {call["dedup_key"] for call in calls} == {"cutover-sandbox"}
 
 
-def test_a_sink_in_trouble_holds_nobody_up_and_gets_everything_once_it_is_well(house: House) -> None:
+def test_sinks_in_trouble_hold_nobody_up_and_get_everything_once_they_are_well(house: House) -> None:
+    """SES and SNS as well."""
     house.behave(status=500, delay_seconds=2, path="/slack/")
+    house.behave(status=429, path="/ses/")
+    house.behave(garbage=True, delay_seconds=2, path="/sns/")
     try:
         # Six events that waited for their answers would take twelve seconds.
         assert house.deploy("refused") < 8
-        others = {name: count for name, count in EVERYTHING.items() if name != "slack"}
+        others = {name: EVERYTHING[name] for name in ("pagerduty", "application")}
         house.emulator.wait_for(
             lambda: others.items() <= house.told("refused").items(), what="the channels that are well"
         )
-        house.emulator.wait_for(lambda: house.calls("refused", "/slack/"), what="a try")
-        assert house.told("refused")["slack"] == 0
+        reasons = {"slack": "answered 500", "email": "TooManyRequests", "sms": "Unable to parse"}
+        house.emulator.wait_for(
+            lambda: all(channel in house.refused(reason) for channel, reason in reasons.items()),
+            what="a try of each",
+        )
+        assert house.told("refused") == {**dict.fromkeys(EVERYTHING, 0), **others}
     finally:
         house.behave()
     check(house, "refused", korean=True)
 
 
+def test_other_sides_that_refuse_connections_get_everything_once_they_listen(house: House) -> None:
+    with house.unplugged():
+        assert house.deploy("unplugged") < 8
+        # Slack's, PagerDuty's and the application's answer is requests's; SES's and SNS's is boto3's.
+        house.emulator.wait_for(
+            lambda: house.refused("ConnectionError") | house.refused("Could not connect") == set(EVERYTHING),
+            what="a try of every channel",
+        )
+        assert not any(house.told("unplugged").values())
+    check(house, "unplugged", korean=True)
+
+
 def test_an_event_that_is_delivered_five_times_is_told_once(house: House) -> None:
     queues = house.emulator.client("sqs")
     url = queues.get_queue_url(QueueName=house.names.notices_queue("email"))["QueueUrl"]
+    # Its detail has no identity: the envelope's id is what is told once.
     event = {
         "id": "e5",
         "detail-type": "DeploymentSucceeded",
@@ -242,13 +310,7 @@ def test_an_event_that_is_delivered_five_times_is_told_once(house: House) -> Non
             MessageGroupId="sandbox",
             MessageDeduplicationId=f"delivery-{number}",
         )
-
-    def empty() -> bool:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = queues.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return all(int(found[name]) == 0 for name in names)
-
-    house.emulator.wait_for(empty, what="an empty queue")
+    house.emulator.wait_for(house.at_rest, what="empty queues")
     assert len(house.mails("five", "email")) == 1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 from cutover.domain.errors import (
     AccessDeniedError,
@@ -75,7 +76,7 @@ def aws_errors() -> Iterator[None]:
         raise translate(error) from error
     except NoCredentialsError as error:
         raise MisconfiguredError("AWS credentials: none were found; a function has its role's") from error
-    except (HTTPClientError, BotoCoreError) as error:
+    except (HTTPClientError, BotoCoreError, ResponseParserError) as error:
         raise NotReachableError(str(error)) from error
 
 

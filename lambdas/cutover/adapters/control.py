@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from cutover.adapters.aws import aws_errors, code
 from cutover.domain.errors import MisconfiguredError, ServiceRefusedError
+from cutover.domain.happenings import happening
 
 SOURCE = "cutover"
 # The Cause of a stopped execution may be this long.
@@ -23,10 +24,15 @@ class EventBus:
         self._environment = environment
 
     def publish(self, kind: str, detail: Mapping[str, Any]) -> None:
+        """The detail goes with the environment, and with `happening` where there is one. Raises
+        ServiceRefusedError."""
+        told = {"environment": self._environment, **detail}
+        if identity := happening(kind, told):
+            told["happening"] = identity
         entry = {
             "Source": SOURCE,
             "DetailType": kind,
-            "Detail": json.dumps({"environment": self._environment, **detail}, default=str),
+            "Detail": json.dumps(told, default=str),
             "EventBusName": self._bus,
         }
         with aws_errors():

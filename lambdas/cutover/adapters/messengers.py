@@ -177,11 +177,12 @@ class Email:
             raw = report_mail(subject, self._sender, self._to, text, page.decode("utf-8", "replace"))
             content = {"Raw": {"Data": raw}}
         with aws_errors():
-            self._client.send_email(
+            answer = self._client.send_email(
                 FromEmailAddress=self._sender,
                 Destination={"ToAddresses": self._to},
                 Content=content,
             )
+        _taken("SES", answer)
         return place
 
 
@@ -194,8 +195,15 @@ class Sms:
 
     def deliver(self, notice: Notice, text: str, place: str | None) -> str | None:  # noqa: ARG002  the port's
         with aws_errors():
-            self._client.publish(TopicArn=self._topic, Message=text[:SMS_LENGTH])
+            answer = self._client.publish(TopicArn=self._topic, Message=text[:SMS_LENGTH])
+        _taken("SNS", answer)
         return place
+
+
+def _taken(service: str, answer: Mapping[str, Any]) -> None:
+    """Raises NotReachableError for an answer that is none of the service's: boto3 reads an empty one in it."""
+    if not answer.get("MessageId"):
+        raise NotReachableError(f"{service} answered with something that names no message")
 
 
 class Application:

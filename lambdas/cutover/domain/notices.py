@@ -66,7 +66,8 @@ FOR_USERS = frozenset({"ReleaseAnnounced", "ReleaseWithdrawn", "DeploymentSuccee
 
 @dataclass(frozen=True)
 class Event:
-    """An event of ours as the bus delivers it. `at` is ISO 8601 in UTC."""
+    """An event of ours as the bus delivers it. `id` is what happened (`happenings.happening`), the same
+    however often it was published; where nothing tells that, the bus's own. `at` is ISO 8601 in UTC."""
 
     id: str
     kind: str
@@ -76,8 +77,9 @@ class Event:
     @classmethod
     def read(cls, envelope: Mapping[str, Any]) -> Self:
         """From EventBridge's envelope. Raises KeyError when it is none."""
+        id, detail = str(envelope["id"]), envelope["detail"]
         return cls(
-            str(envelope["id"]), str(envelope["detail-type"]), str(envelope["time"]), envelope["detail"]
+            str(detail.get("happening") or id), str(envelope["detail-type"]), str(envelope["time"]), detail
         )
 
     @property

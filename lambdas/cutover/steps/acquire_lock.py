@@ -56,6 +56,8 @@ def acquire_lock(
             case Claim.KEEP:
                 record = journal.read(deployment_key(deployment))
                 if record is not None:
+                    # The first attempt may have died before it had told that.
+                    _tell(record["payload"], events)
                     return {"deployment": record["payload"], "configuration": settings}
             case Claim.TAKE | Claim.TAKE_OVER:
                 pass
@@ -67,13 +69,17 @@ def acquire_lock(
             )
         except ConflictError:
             continue  # somebody else was faster: look again
-        events.publish(
-            "DrillStarted" if wanted.mode is Mode.DRILL else "DeploymentStarted",
-            {"deployment": deployment, "version": wanted.version, "mode": wanted.mode},
-        )
+        _tell(payload, events)
         return {"deployment": payload, "configuration": settings}
     raise ThrottledError(
         f"the lock of {environment} changed hands {ATTEMPTS} times while {deployment} asked for it"
+    )
+
+
+def _tell(payload: Mapping[str, Any], events: Events) -> None:
+    events.publish(
+        "DrillStarted" if payload["mode"] == Mode.DRILL else "DeploymentStarted",
+        {"deployment": payload["id"], "version": payload["version"], "mode": payload["mode"]},
     )
 
 

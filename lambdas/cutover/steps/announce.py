@@ -61,7 +61,9 @@ def withdraw(reason: str, by: str, *, journal: Journal, events: Events, clock: C
     if not item.get("withdrawn_at"):
         ended = {"withdrawn_at": text(clock.now()), "withdrawn_by": by, "reason": reason}
         journal.write([Change("update", ANNOUNCED, ended, expect={"announced_at": there.announced_at})])
-    events.publish("ReleaseWithdrawn", {**about, "by": by, "reason": reason})
+    events.publish(
+        "ReleaseWithdrawn", {**about, "announced_at": there.announced_at, "by": by, "reason": reason}
+    )
     _told(there, "withdrawal_told_at", journal, clock)
     return {"status": "withdrawn", **about}
 

@@ -84,7 +84,12 @@ def clean_up(
     if written and record.get("started"):
         change = Change("update", deployment_key(str(record["id"])), {"rollback": told})
         attempt("write the clock", problems, lambda: world.journal.write([change]))
-    event = {**told, "deployment": record.get("id"), "problems": list(problems[seen:])}
+    event = {
+        **told,
+        "deployment": record.get("id"),
+        "asked_at": text(clock.asked_at),
+        "problems": list(problems[seen:]),
+    }
     kind = "DrillStopped" if drill else "RolledBack"
     attempt("tell the bus", problems, lambda: world.events.publish(kind, event))
     return clock

@@ -101,5 +101,6 @@ def end_contraction(
         changes.append(Change("update", LIVE, {"contracted_at": None}, expect={"deployment": deployment}))
     journal.write(changes)
     kind = "ContractionFailed" if failure else "SchemaContracted"
-    events.publish(kind, {"deployment": deployment, **done})
+    # Another try to contract has another fence.
+    events.publish(kind, {"deployment": deployment, "fence": mine.fence, **done})
     return {"status": done["status"], "cause": done.get("cause", "")}

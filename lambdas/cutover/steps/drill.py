@@ -142,8 +142,9 @@ def come_back(
     move_traffic(back, Weights.all_on(live.colour), balancer=balancer)
     moved = {"version": live.version, "colour": live.colour.value, "modified_at": text(clock.now())}
     if live.candidate is not None:
-        journal.write([Change("update", LIVE, {"candidate": None})], lock=deployment.lock)
+        # Told first: an attempt that died between the two would find nothing to tell.
         events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
+        journal.write([Change("update", LIVE, {"candidate": None})], lock=deployment.lock)
     return moved
 
 
@@ -179,7 +180,7 @@ def conclude_drill(
     events: Events,
     clock: Clock,
 ) -> dict[str, Any]:
-    """{verdict, cause, drill, metrics}: judged, written down, unlocked and told, once.
+    """{verdict, cause, drill, metrics}: judged, written down and unlocked, once, and told.
 
     Raises LockLostError when a rollback or a freeze has ended the drill meanwhile.
     """
@@ -196,11 +197,13 @@ def conclude_drill(
         "metrics": embedded(deployment.environment, done.metrics(), now),
     }
     record = journal.read(deployment.key) or {}
+    last = {"deployment": deployment.id, "at": text(now), **done.as_json(), "verdict": verdict.value}
     if record.get("drill"):
+        # Whoever wrote that down may have died before it was told.
+        events.publish("DrillCompleted", {**last, "cause": answer["cause"]})
         return {**answer, "metrics": None}
     status = Status.FAILED if shut else Status.SUCCEEDED
     more = {"drill": told, "cause": answer["cause"] if shut else None}
-    last = {"deployment": deployment.id, "at": text(now), **done.as_json(), "verdict": verdict.value}
     try:
         journal.write(
             [

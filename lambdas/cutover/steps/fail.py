@@ -33,7 +33,11 @@ def fail(
     told = f"{what} (rollback: {done.get('action', 'unknown')}: {done.get('reason', 'no reason was given')})"
     record = journal.read(deployment.key) or {}
     if record.get("status") == Status.SUCCEEDED:
-        # Only the answer to that was lost: it is written down, told and unlocked.
+        # Only the answer to that was lost: it is written down and unlocked, and told here if it was not.
+        if deployment.mode != Mode.DRILL:
+            events.publish(
+                "DeploymentSucceeded", {"deployment": deployment.id, "version": deployment.version}
+            )
         return {"cause": told, "status": Status.SUCCEEDED.value}
     settled = record.get("status") == Status.ROLLED_BACK
     status = Status.ROLLED_BACK if settled or done.get("action") == "rolled_back" else Status.FAILED

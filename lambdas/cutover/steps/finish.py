@@ -33,9 +33,20 @@ def finish(
     is gone.
     """
     record = journal.read(deployment.key) or {}
-    if record.get("status") == status:
-        return {"deployment": deployment.id, "status": status.value}
-    now = text(clock.now())
+    if record.get("status") != status:
+        _write(deployment, status, details, journal=journal, now=text(clock.now()))
+    # Also when it was written down before: whoever did may have died before it was told.
+    about = {"deployment": deployment.id, "version": deployment.version}
+    drift = details.get("drift") or {}
+    if drift.get("findings"):
+        events.publish("DriftFound", {**about, "status": drift["status"], "findings": drift["findings"]})
+    events.publish(KINDS[status], about)
+    return {"deployment": deployment.id, "status": status.value}
+
+
+def _write(
+    deployment: Deployment, status: Status, details: Mapping[str, Any], *, journal: Journal, now: str
+) -> None:
     changes = [
         *ending(
             deployment.id,
@@ -59,9 +70,3 @@ def finish(
         raise LockLostError(
             f"deployment {deployment.id} no longer holds the lock, or is no longer live"
         ) from error
-    about = {"deployment": deployment.id, "version": deployment.version}
-    drift = details.get("drift") or {}
-    if drift.get("findings"):
-        events.publish("DriftFound", {**about, "status": drift["status"], "findings": drift["findings"]})
-    events.publish(KINDS[status], about)
-    return {"deployment": deployment.id, "status": status.value}

@@ -1,8 +1,9 @@
 """Tell people of an event, on one channel, once.
 
 The queue delivers an event at least once and tries again until this returns. What was taken by the other side
-is written down after it; before it, the claim of whoever sends. So an event that is delivered five times is
-told once; only a function that dies between the two tells it again: told twice is better than never.
+is written down after it; before it, the claim of whoever sends. So an event that is delivered five times, or
+published twice by a step that was run again, is told once; only a function that dies between the two tells it
+again: told twice is better than never.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from cutover.domain.records import LOCK, Deployment, Live, Status, deployment_ke
 from cutover.domain.rollback import Action, Decision, Situation, Trigger, decide
 from cutover.domain.rollback_clock import Clock, embedded_metrics
 from cutover.domain.services import Service
+from cutover.domain.times import text
 from cutover.steps.aftermath import Aftermath, World, attempt
 from cutover.steps.reading import Reading, read, read_live
 from cutover.steps.traffic import move_traffic
@@ -341,8 +342,12 @@ def _stay(decision: Decision, about: Aftermath, problems: list[str], world: Worl
         "by": about.name,
     }
     if decision.action is Action.REFUSE:
+        # A deployment is refused its rollback for one cause once, however often its step is run.
+        once = about.trigger is Trigger.DEPLOYMENT
         try:
-            world.events.publish("RollbackRefused", told)
+            world.events.publish(
+                "RollbackRefused", {**told, "asked_at": None if once else text(about.asked_at)}
+            )
         except CutoverError as error:
             if about.trigger is Trigger.ALARM:
                 raise NotReachableError(f"{decision.reason}; and nobody could be told: {error}") from error

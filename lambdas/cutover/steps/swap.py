@@ -75,15 +75,10 @@ def swap(
     candidate = Candidate(deployment.id, deployment.version, colour, 100)
     before = read_live(journal)
     if before is not None and before.deployment == deployment.id and not before.rolled_back:
-        _settle(before, colour, balancer)
+        settled = _settle(before, colour, balancer)
         with given_back(environment.services, candidate, journal=journal, balancer=balancer):
             require_lock(journal, deployment.lock)
-        return {
-            "modified_at": before.swapped_at,
-            "colour": colour.value,
-            "previous_colour": before.previous_colour,
-            "watch_until": before.watch_until,
-        }
+        return _tell(deployment, before, settled, events)
     moving = takers(environment.services, colour, images, "the traffic", balancer=balancer)
     if before is not None:
         journal.write([announced(candidate, before)], lock=deployment.lock)
@@ -99,28 +94,39 @@ def swap(
         before=before,
         modified=modified,
     )
-    moved = {
-        "modified_at": text(modified),
-        "colour": colour.value,
-        "previous_colour": live.previous_colour,
-        "watch_until": live.watch_until,
-    }
+    moved = _moved(live)
     with given_back(environment.services, candidate, journal=journal, balancer=balancer):
         journal.write(
             [Change("put", LIVE, live.item()), Change("update", deployment.key, {"swap": moved})],
             lock=deployment.lock,
         )
     aim(moving, colour.other, balancer=balancer)
+    return _tell(deployment, live, moving, events)
+
+
+def _tell(deployment: Deployment, live: Live, moving: Services, events: Events) -> dict[str, Any]:
+    moved = _moved(live)
     told = {"deployment": deployment.id, "version": deployment.version, "services": list(moving), **moved}
     events.publish("TrafficShifted", told)
     return moved
 
 
-def _settle(live: Live, colour: Colour, balancer: LoadBalancer) -> None:
-    """The journal says that the swap was done; see that all listeners and rules agree."""
+def _moved(live: Live) -> dict[str, Any]:
+    return {
+        "modified_at": live.swapped_at,
+        "colour": live.colour.value,
+        "previous_colour": live.previous_colour,
+        "watch_until": live.watch_until,
+    }
+
+
+def _settle(live: Live, colour: Colour, balancer: LoadBalancer) -> Services:
+    """The journal says that the swap was done; see that all listeners and rules agree. Returns the services
+    that it moved."""
     moved = {service: live.services[service] for service in live.services if service in live.released}
     move_traffic(elsewhere(moved, colour, balancer=balancer), Weights.all_on(colour), balancer=balancer)
     aim(moved, colour.other, balancer=balancer)
+    return moved
 
 
 def _live(

@@ -1,0 +1,61 @@
+"""What happened, by an identity that a repeated step gives it again.
+
+EventBridge gives each publication an id of its own. A step that dies after it has published is run again and
+publishes again; what it tells then is no other happening, however much later, and with whatever timings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+#: By kind, what tells one happening of an environment from another. The first of these says whose it is: without
+#: it nobody knows what it is about, and it has no identity. Two happenings that have all of them alike would be
+#: told once, so that only what a repeated step repeats to the letter may stand here, and all of that that differs.
+DISCRIMINATING: Mapping[str, tuple[str, ...]] = {
+    # Once in a deployment or a drill; each is an execution of its own.
+    "DeploymentStarted": ("deployment",),
+    "GoDecided": ("deployment",),
+    "DeploymentSucceeded": ("deployment",),
+    "DeploymentPlanned": ("deployment",),
+    "EnvironmentVerified": ("deployment",),
+    "DriftFound": ("deployment",),
+    "DeploymentFailed": ("deployment",),
+    "DrillStarted": ("deployment",),
+    "DrillCompleted": ("deployment",),
+    "DrillFailed": ("deployment",),
+    # Several in one.
+    "PhaseCompleted": ("deployment", "phase"),
+    "GateFailed": ("deployment", "phase", "gates"),
+    "TrafficShifted": ("deployment", "drill", "colour", "share"),
+    "ApprovalRequested": ("deployment", "plan"),
+    "ApprovalAnswered": ("deployment", "status", "at"),
+    "SchemaContracted": ("deployment", "fence"),
+    "ContractionFailed": ("deployment", "fence"),
+    # An alarm's own time, or that of a person's call. A manual rollback is an execution with an id.
+    "RolledBack": ("deployment", "from", "to", "asked_at"),
+    "DrillStopped": ("deployment", "from", "to", "asked_at"),
+    "RollbackRefused": ("trigger", "deployment", "by", "cause", "asked_at"),
+    # Of no deployment: when it was written down first.
+    "Frozen": ("since", "stopped"),
+    "Unfrozen": ("since",),
+    "ReleaseAnnounced": ("announced_at", "version", "opening"),
+    "ReleaseWithdrawn": ("announced_at", "version", "opening"),
+    "ReportReady": ("report", "until"),
+}
+
+
+def happening(kind: str, detail: Mapping[str, Any]) -> str | None:
+    """The identity of what an event tells: the same for every publication of it, another for anything else.
+    None where nothing in the detail tells it from others of its kind.
+
+    Letters, digits and dashes: it goes to the application as the message's id.
+    """
+    fields = DISCRIMINATING.get(kind, ())
+    if not fields or not detail.get(fields[0]):
+        return None
+    # Two environments may tell the same application.
+    told = [kind, detail.get("environment"), *(detail.get(field) for field in fields)]
+    return f"{kind}-{sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]}"
