@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, SupportsIndex
 from urllib.parse import parse_qs
@@ -196,7 +196,7 @@ def _behave(
         await asyncio.sleep(told.delay_seconds)
         return answer
 
-    plain = replace(service, "handle_request", handle)
+    plain: Callable[..., Awaitable[Answer]] = replace(service, "handle_request", handle)
 
 
 def _is_email(method: str, path: str, _body: bytes) -> bool:

@@ -196,8 +196,8 @@ def _queue(scope: Construct, names: Names, channel: str, plan: Notifications) ->
         f"{title}Queue",
         queue_name=names.notices_queue(channel),
         fifo_queue=True,
-        # An event's id is in its body: one that EventBridge delivers twice is mostly seen here already. One that
-        # a step publishes twice has two; the function knows it by what happened.
+        # An event's id is in its body: one that EventBridge delivers twice is mostly seen here already.
+        # One that a step publishes twice has two; the function knows it by what happened.
         content_based_deduplication=True,
         sqs_managed_sse_enabled=True,
         message_retention_period=FOURTEEN_DAYS,

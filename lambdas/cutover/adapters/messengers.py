@@ -201,7 +201,7 @@ class Sms:
 
 
 def _taken(service: str, answer: Mapping[str, Any]) -> None:
-    """Raises NotReachableError for an answer that is none of the service's: boto3 reads an empty one in it."""
+    """Raises NotReachableError for an answer that is not the service's: boto3 reads it as an empty one."""
     if not answer.get("MessageId"):
         raise NotReachableError(f"{service} answered with something that names no message")
 

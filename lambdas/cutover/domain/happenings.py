@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-#: By kind, what tells one happening of an environment from another. The first of these says whose it is: without
-#: it nobody knows what it is about, and it has no identity. Two happenings that have all of them alike would be
-#: told once, so that only what a repeated step repeats to the letter may stand here, and all of that that differs.
+#: By kind, what tells one happening of an environment from another. The first of these says whose it is: one
+#: without it has no identity. What is alike in all of them is told once: so here stands everything in which
+#: two happenings of a kind may differ, and nothing that a step that is run again tells otherwise.
 DISCRIMINATING: Mapping[str, tuple[str, ...]] = {
     # Once in a deployment or a drill; each is an execution of its own.
     "DeploymentStarted": ("deployment",),
