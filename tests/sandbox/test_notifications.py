@@ -13,6 +13,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,25 @@ class House:
     def behave(self, **behaviour: Any) -> None:
         body = json.dumps(behaviour).encode()
         OPENER.open(urllib.request.Request(f"{self.sink}/behaviour", body, method="PUT"), timeout=5).close()
+
+    @contextmanager
+    def unplugged(self) -> Iterator[None]:
+        """Given an other side of every channel on whose port nobody listens, until it is left."""
+        functions, name = self.emulator.client("lambda"), self.names.named("notify")
+        own = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        services = {f"AWS_ENDPOINT_URL_{service}": nowhere for service in ("SESV2", "SNS")}
+        plan = self.configuration.notifications.for_function()
+        addresses = {"slack": "api_url", "pagerduty": "url", "application": "url"}
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**own, **services}}
+        )
+        self.configure(**{channel: {**plan[channel], key: nowhere} for channel, key in addresses.items()})
+        try:
+            yield
+        finally:
+            self.configure()
+            functions.update_function_configuration(FunctionName=name, Environment={"Variables": own})
 
     def refused(self, reason: str) -> set[str]:
         """The channels of which a message stands as refused for this reason."""
@@ -239,25 +259,18 @@ def test_a_deployment_is_told_once_in_order_and_in_its_language(house: House) ->
 
 
 def test_sinks_in_trouble_hold_nobody_up_and_get_everything_once_they_are_well(house: House) -> None:
-    """SES and SNS as well, and an application on whose port nobody listens."""
+    """SES and SNS as well."""
     house.behave(status=500, delay_seconds=2, path="/slack/")
     house.behave(status=429, path="/ses/")
     house.behave(garbage=True, delay_seconds=2, path="/sns/")
-    application = house.configuration.notifications.for_function()["application"]
-    house.configure(application={**application, "url": f"http://127.0.0.1:{free_port()}/notices"})
     try:
         # Six events that waited for their answers would take twelve seconds.
         assert house.deploy("refused") < 8
-        well = {"pagerduty": EVERYTHING["pagerduty"]}
+        well = {name: EVERYTHING[name] for name in ("pagerduty", "application")}
         house.emulator.wait_for(
-            lambda: well.items() <= house.told("refused").items(), what="the channel that is well"
+            lambda: well.items() <= house.told("refused").items(), what="the channels that are well"
         )
-        reasons = {
-            "slack": "answered 500",
-            "email": "TooManyRequests",
-            "sms": "Unable to parse",
-            "application": "ConnectionError",
-        }
+        reasons = {"slack": "answered 500", "email": "TooManyRequests", "sms": "Unable to parse"}
         house.emulator.wait_for(
             lambda: all(channel in house.refused(reason) for channel, reason in reasons.items()),
             what="a try of each",
@@ -265,8 +278,19 @@ def test_sinks_in_trouble_hold_nobody_up_and_get_everything_once_they_are_well(h
         assert house.told("refused") == {**dict.fromkeys(EVERYTHING, 0), **well}
     finally:
         house.behave()
-        house.configure()
     check(house, "refused", korean=True)
+
+
+def test_other_sides_that_refuse_connections_get_everything_once_they_listen(house: House) -> None:
+    with house.unplugged():
+        assert house.deploy("unplugged") < 8
+        # Slack's, PagerDuty's and the application's error is requests's; SES's and SNS's is boto3's.
+        house.emulator.wait_for(
+            lambda: house.refused("ConnectionError") | house.refused("Could not connect") == set(EVERYTHING),
+            what="a try of every channel",
+        )
+        assert not any(house.told("unplugged").values())
+    check(house, "unplugged", korean=True)
 
 
 def test_an_event_that_is_delivered_five_times_is_told_once(house: House) -> None:
