@@ -20,6 +20,7 @@ from cutover.domain.errors import (
     NotWaitingError,
 )
 from cutover.domain.gates import Persona, Subject
+from cutover.domain.happenings import DISCRIMINATING
 from cutover.domain.health import Target
 from cutover.domain.judge import Arm, Block
 from cutover.domain.load_plan import Scenario, Stage
@@ -466,10 +467,14 @@ class FakeCommands:
 
 
 class FakeEvents:
+    """Takes only what carries all that tells it from others of its kind."""
+
     def __init__(self) -> None:
         self.published: list[tuple[str, Mapping[str, Any]]] = []
 
     def publish(self, kind: str, detail: Mapping[str, Any]) -> None:
+        missing = set(DISCRIMINATING[kind]) - set(detail)
+        assert not missing, f"{kind} is told from others by {missing}"
         self.published.append((kind, detail))
 
     @property

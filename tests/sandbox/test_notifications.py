@@ -39,8 +39,16 @@ TRY_AGAIN_SECONDS = 4
 DEPLOYMENT: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DeploymentStarted", {"mode": "deploy"}),
     ("PhaseCompleted", {"phase": {"number": 1, "name": "Provision"}, "passed": 3}),
-    ("TrafficShifted", {"colour": "green"}),
-    ("RolledBack", {"cause": "cutover-sandbox-backend-green-errors"}),
+    ("TrafficShifted", {"drill": False, "colour": "green", "share": 100}),
+    (
+        "RolledBack",
+        {
+            "from": "green",
+            "to": "blue",
+            "asked_at": "2026-03-04T12:00:00.000Z",
+            "cause": "cutover-sandbox-backend-green-errors",
+        },
+    ),
     ("DeploymentFailed", {"status": "ROLLED_BACK", "cause": "an alarm"}),
     ("DeploymentSucceeded", {}),
 )

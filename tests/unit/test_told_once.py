@@ -203,7 +203,7 @@ def test_the_same_release_for_the_same_hour_is_announced_and_withdrawn_as_often_
     assert kinds(bus) == ["ReleaseAnnounced", "ReleaseWithdrawn"] * 2
 
 
-def test_an_announcement_that_died_before_it_wrote_that_it_was_told_is_told_once() -> None:
+def test_an_announcement_and_its_end_that_died_before_they_wrote_that_they_were_told_are_told_once() -> None:
     world, hours = FakeWorld(), read_hours({"start": "02:00", "end": "04:00"}, "Asia/Seoul")
     bus = Bus(0, "after").on(world.events)
     with pytest.raises(Dead):
@@ -212,8 +212,13 @@ def test_an_announcement_that_died_before_it_wrote_that_it_was_told_is_told_once
         )
     world.clock.sleep(60)
     announce("v2", None, "kim", hours=hours, journal=world.journal, events=world.events, clock=world.clock)
-    assert [event["detail-type"] for event in bus.delivered] == ["ReleaseAnnounced"] * 2
-    assert kinds(bus) == ["ReleaseAnnounced"]
+    bus.dies = 2
+    with pytest.raises(Dead):
+        withdraw("no", "kim", journal=world.journal, events=world.events, clock=world.clock)
+    world.clock.sleep(60)
+    withdraw("no", "kim", journal=world.journal, events=world.events, clock=world.clock)
+    assert [event["detail-type"][7:] for event in bus.delivered] == ["Announced"] * 2 + ["Withdrawn"] * 2
+    assert kinds(bus) == ["ReleaseAnnounced", "ReleaseWithdrawn"]
 
 
 def test_a_refused_alarm_is_told_once_however_often_it_is_delivered_and_the_next_one_again() -> None:
@@ -231,7 +236,7 @@ def test_a_refused_alarm_is_told_once_however_often_it_is_delivered_and_the_next
 def test_an_event_whose_details_tell_it_from_no_other_goes_by_the_buss_own_id() -> None:
     bus = Bus()
     own = EventBus(bus, "bus", "staging")
-    for detail in ({"deployment": None, "from": "green"}, {"deployment": None, "from": "green"}):
+    for detail in ({"deployment": None, "from": "green"}, {"deployment": "d1", "from": "green"}):
         own.publish("RolledBack", detail)
     own.publish("SomethingNew", {"deployment": "d1"})
     assert [Event.read(each).id for each in bus.delivered] == ["envelope-0", "envelope-1", "envelope-2"]

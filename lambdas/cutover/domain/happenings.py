@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-#: By kind, what tells one happening of an environment from another. The first of these says whose it is: one
-#: without it has no identity. What is alike in all of them is told once: so here stands everything in which
-#: two happenings of a kind may differ, and nothing that a step that is run again tells otherwise.
+#: By kind, what tells one happening of an environment from another; the first says whose it is. What is alike
+#: in all of them is told once: so here stands everything in which two happenings of a kind may differ, and
+#: nothing that a step that is run again tells otherwise.
 DISCRIMINATING: Mapping[str, tuple[str, ...]] = {
     # Once in a deployment or a drill; each is an execution of its own.
     "DeploymentStarted": ("deployment",),
@@ -49,13 +49,13 @@ DISCRIMINATING: Mapping[str, tuple[str, ...]] = {
 
 def happening(kind: str, detail: Mapping[str, Any]) -> str | None:
     """The identity of what an event tells: the same for every publication of it, another for anything else.
-    None where nothing in the detail tells it from others of its kind.
+    None where the detail lacks what tells it from others of its kind: then it may be told twice, but is told.
 
     Letters, digits and dashes: it goes to the application as the message's id.
     """
     fields = DISCRIMINATING.get(kind, ())
-    if not fields or not detail.get(fields[0]):
+    if not fields or not detail.get(fields[0]) or not set(fields) <= detail.keys():
         return None
     # Two environments may tell the same application.
-    told = [kind, detail.get("environment"), *(detail.get(field) for field in fields)]
+    told = [kind, detail.get("environment"), *(detail[field] for field in fields)]
     return f"{kind}-{sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]}"

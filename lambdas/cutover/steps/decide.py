@@ -49,7 +49,7 @@ def decide(
     about = {name: told[name] for name in ("deployment", "version", "location", "console")}
     if board["verdict"] != Decision.GO:
         why = refusal(board)
-        events.publish("GateFailed", {**about, "gates": board["closed"]})
+        events.publish("GateFailed", {**about, "phase": None, "gates": board["closed"]})
         raise GateFailedError(f"{why}. The board: {told['console']}")
     events.publish("GoDecided", {**about, "personas": board["personas"]})
     return {"verdict": board["verdict"], "location": told["location"], "console": told["console"]}

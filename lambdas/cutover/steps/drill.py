@@ -120,7 +120,7 @@ def go_there(
     # An alarm, or a person, may have ended the drill before the traffic moved.
     with given_back(moving, candidate, journal=journal, balancer=balancer):
         journal.write([Change("update", deployment.key, {"there": moved})], lock=deployment.lock)
-    events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
+    events.publish("TrafficShifted", {**_about(deployment), **moved})
     return moved
 
 
@@ -143,9 +143,13 @@ def come_back(
     moved = {"version": live.version, "colour": live.colour.value, "modified_at": text(clock.now())}
     if live.candidate is not None:
         # Told first: an attempt that died between the two would find nothing to tell.
-        events.publish("TrafficShifted", {"deployment": deployment.id, "drill": True, **moved})
+        events.publish("TrafficShifted", {**_about(deployment), **moved})
         journal.write([Change("update", LIVE, {"candidate": None})], lock=deployment.lock)
     return moved
+
+
+def _about(deployment: Deployment) -> dict[str, Any]:
+    return {"deployment": deployment.id, "drill": True, "share": 100}
 
 
 def load_drill(

@@ -320,7 +320,8 @@ def restore(
         "steps": steps,
         "cause": record.get("cause"),
     }
-    attempt("tell the bus", problems, lambda: world.events.publish("RolledBack", answer))
+    event = {**answer, "from": str(plan["from"]), "asked_at": deployment.started}
+    attempt("tell the bus", problems, lambda: world.events.publish("RolledBack", event))
     return {**answer, "problems": problems}
 
 
@@ -393,7 +394,15 @@ def undo(
     attempt(
         "write the record", problems, lambda: world.journal.write([*ended, unlocking(deployment.lock, now)])
     )
-    page = {"action": "refused", "deployment": deployment.id, "reason": cause, "trigger": "manual"}
+    page = {
+        "action": "refused",
+        "deployment": deployment.id,
+        "reason": cause,
+        "cause": str(what),
+        "trigger": "manual",
+        "by": deployment.id,
+        "asked_at": deployment.started,
+    }
     attempt("tell the bus", problems, lambda: world.events.publish("RollbackRefused", page))
     return {"cause": cause, "problems": problems}
 

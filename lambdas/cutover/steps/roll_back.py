@@ -343,11 +343,9 @@ def _stay(decision: Decision, about: Aftermath, problems: list[str], world: Worl
     }
     if decision.action is Action.REFUSE:
         # A deployment is refused its rollback for one cause once, however often its step is run.
-        once = about.trigger is Trigger.DEPLOYMENT
+        asked_at = None if about.trigger is Trigger.DEPLOYMENT else text(about.asked_at)
         try:
-            world.events.publish(
-                "RollbackRefused", {**told, "asked_at": None if once else text(about.asked_at)}
-            )
+            world.events.publish("RollbackRefused", {**told, "deployment": None, "asked_at": asked_at})
         except CutoverError as error:
             if about.trigger is Trigger.ALARM:
                 raise NotReachableError(f"{decision.reason}; and nobody could be told: {error}") from error

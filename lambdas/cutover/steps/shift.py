@@ -62,7 +62,8 @@ def shift(
     )
     move_traffic(moving, Weights.shared(colour, share), balancer=balancer)
     moved = {"share": share, "colour": colour.value, "modified_at": text(clock.now())}
-    events.publish("TrafficShifted", {"deployment": deployment.id, "version": deployment.version, **moved})
+    about = {"deployment": deployment.id, "version": deployment.version, "drill": False}
+    events.publish("TrafficShifted", {**about, **moved})
     return moved
 
 

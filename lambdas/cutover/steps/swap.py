@@ -106,8 +106,8 @@ def swap(
 
 def _tell(deployment: Deployment, live: Live, moving: Services, events: Events) -> dict[str, Any]:
     moved = _moved(live)
-    told = {"deployment": deployment.id, "version": deployment.version, "services": list(moving), **moved}
-    events.publish("TrafficShifted", told)
+    about = {"deployment": deployment.id, "version": deployment.version, "drill": False, "share": 100}
+    events.publish("TrafficShifted", {**about, "services": list(moving), **moved})
     return moved
 
 
