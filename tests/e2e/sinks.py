@@ -18,13 +18,15 @@ from stacks.naming import Names
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: Longer than a warm function takes: what is refused is tried again so soon, and not after two minutes.
 TRY_AGAIN_SECONDS = 4
-#: The first message of a thread comes, late; no edit is taken; PagerDuty talks nonsense; the application has
-#: had too much.
+#: The first message of a thread comes, late; no edit is taken; PagerDuty talks nonsense; the application and SES
+#: have had too much; SNS is broken.
 TROUBLE: tuple[dict[str, Any], ...] = (
     {"path": "/slack/api/chat.postMessage", "delay_seconds": 30},
     {"path": "/slack/api/chat.update", "status": 500},
     {"path": "/pagerduty/", "garbage": True},
     {"path": "/notices", "status": 429},
+    {"path": "/ses/", "status": 429},
+    {"path": "/sns/", "status": 500},
 )
 
 
