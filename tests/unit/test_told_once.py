@@ -21,7 +21,7 @@ from cutover.steps import migrate
 from cutover.steps.announce import announce, withdraw
 from cutover.steps.freeze import freeze, unfreeze
 from cutover.steps.notify import notify
-from cutover.steps.roll_back import roll_back_on_alarm
+from cutover.steps.roll_back import roll_back_deployment, roll_back_on_alarm
 from tests.contract.fakes import FakeClock, FakeJournal, FakeWorld
 from tests.contract.machine import TaskFailed, Walk
 from tests.contract.scenes import V1, alarm_event, live
@@ -32,7 +32,7 @@ from tests.unit.test_handler_walk import INPUT, House
 from tests.unit.test_notices import SETTINGS
 from tests.unit.test_redeploy_walk import DEFINITION as ROLLBACK
 from tests.unit.test_redeploy_walk import Scene as Redeployment
-from tests.unit.test_step_roll_back import on_alarm, swapped
+from tests.unit.test_step_roll_back import DEPLOYMENT, FAILURE, on_alarm, swapped
 
 
 @dataclass
@@ -231,6 +231,44 @@ def test_a_refused_alarm_is_told_once_however_often_it_is_delivered_and_the_next
     assert later is not None
     roll_back_on_alarm(later, "sandbox", world)
     assert kinds(bus) == ["RollbackRefused"] * 2
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_rollback_by_an_alarm_that_died_about_its_telling_is_told_once(moment: str) -> None:
+    whole, broken = swapped(), swapped()
+    undisturbed_bus, bus = Bus().on(whole.events), Bus(0, moment).on(broken.events)
+    on_alarm(whole)
+    with pytest.raises(Dead):
+        on_alarm(broken)
+    broken.clock.sleep(60)
+    for _ in range(2):
+        assert on_alarm(broken)["action"] == "ignored"
+    assert kinds(bus) == ["RolledBack"]
+    assert bus.told() == undisturbed_bus.told()
+
+
+def test_an_alarm_that_is_ignored_tells_of_no_other_alarms_rollback() -> None:
+    world = swapped()
+    bus = Bus().on(world.events)
+    on_alarm(world)
+    later = read_alarm_event(alarm_event(at="2026-03-04T13:00:00.000+0000"))
+    assert later is not None
+    assert roll_back_on_alarm(later, "sandbox", world)["action"] == "ignored"
+    assert len(bus.delivered) == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_deployments_own_rollback_that_died_about_its_telling_is_told_once(moment: str) -> None:
+    whole, broken = swapped(), swapped()
+    undisturbed_bus, bus = Bus().on(whole.events), Bus(0, moment).on(broken.events)
+    roll_back_deployment(DEPLOYMENT, FAILURE, whole)
+    with pytest.raises(Dead):
+        roll_back_deployment(DEPLOYMENT, FAILURE, broken)
+    broken.clock.sleep(60)
+    for _ in range(2):
+        assert roll_back_deployment(DEPLOYMENT, FAILURE, broken)["action"] == "not_needed"
+    assert bus.told() == undisturbed_bus.told()
+    assert "RolledBack" in kinds(bus)
 
 
 def test_an_event_whose_details_tell_it_from_no_other_goes_by_the_buss_own_id() -> None:

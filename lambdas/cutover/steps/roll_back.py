@@ -153,7 +153,11 @@ def roll_back_deployment(deployment: Deployment, failure: Mapping[str, Any], wor
     if not record.get("targets") or not record.get("colour"):
         return {"action": "not_needed", "reason": "nothing had been released, so the traffic was not touched"}
     if record.get("status") == Status.ROLLED_BACK:
-        return {"action": "not_needed", "reason": "it had been rolled back already"}
+        from cutover.steps.tell_again import tell_again  # noqa: PLC0415  as below
+
+        problems: list[str] = []
+        tell_again(deployment.id, None, problems, world)
+        return {"action": "not_needed", "reason": "it had been rolled back already", "problems": problems}
     if record.get("status") == Status.SUCCEEDED:
         # Its last step died after it had written that down: there is no lock any more to roll back under.
         return {"action": "not_needed", "reason": "it had succeeded already, and its release stays live"}
@@ -331,6 +335,8 @@ def _revive(situation: Situation, services: Services, problems: list[str], world
 def _stay(decision: Decision, about: Aftermath, problems: list[str], world: World) -> dict[str, Any]:
     """A refusal is an event of its own: it needs a person, and says why nothing was moved.
 
+    An alarm that is ignored may be one whose rollback was done by an invocation that died before it told.
+
     Raises NotReachableError when nobody could be told of an alarm: then the event is delivered again, and
     lies in the dead-letter queue in the end.
     """
@@ -350,4 +356,8 @@ def _stay(decision: Decision, about: Aftermath, problems: list[str], world: Worl
             if about.trigger is Trigger.ALARM:
                 raise NotReachableError(f"{decision.reason}; and nobody could be told: {error}") from error
             problems.append(f"could not tell the bus: {error}")
+    elif about.trigger is Trigger.ALARM:
+        from cutover.steps.tell_again import tell_again  # noqa: PLC0415  as above
+
+        tell_again(about.name, about.asked_at, problems, world)
     return {**told, "problems": problems}
