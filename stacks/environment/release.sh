@@ -174,6 +174,8 @@ case "$ACTION" in
   stop)
     if [ -f "$home/release.env" ]; then
       say "$DEPLOYMENT: stopping"
+      # While the others still answer it tells what they have answered since it told last.
+      [ "$SERVICE" != backend ] || compose stop metrics || say "the last metrics were not told"
       compose stop
     fi
     say "$DEPLOYMENT: nothing runs"

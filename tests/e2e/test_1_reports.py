@@ -75,6 +75,14 @@ def test_the_report_tells_the_rollbacks_that_the_history_tells_and_no_drill(prod
     assert document["release"]["version"] == product.live()["version"]
 
 
+def test_the_report_counts_the_errors_that_the_alarm_took_back(published, taken_back):
+    document = json.loads(published[1]["report.json"])
+    if "v3" not in versions(taken_back, document):
+        pytest.skip("it looks back on test_1_main_job: run both files together")
+    assert document["totals"]["errors"] > 0
+    assert document["totals"]["availability"] < 1
+
+
 def test_the_instances_told_the_function_of_their_errors(published):
     log = json.loads(published[1]["report.json"])["error_log"]
     assert log["problems"] == []

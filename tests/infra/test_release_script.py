@@ -302,7 +302,16 @@ def test_a_stop_stops_the_containers_and_keeps_them(instance):
     instance.release()
     done = instance.run("stop")
     assert done.returncode == 0, done.stderr
-    assert [call["argv"] for call in instance.calls] == [["docker", "compose", "stop"]]
+    stop = ["docker", "compose", "stop"]
+    assert [call["argv"] for call in instance.calls] == [[*stop, "metrics"], stop]
+
+
+def test_metrics_that_do_not_stop_stop_nothing_else(instance):
+    instance.release()
+    instance.answers["docker|compose|stop|metrics"] = (1, "no such service: metrics")
+    done = instance.run("stop")
+    assert done.returncode == 0, done.stderr
+    assert instance.calls[-1]["argv"] == ["docker", "compose", "stop"]
 
 
 def test_a_stop_where_nothing_was_released_has_nothing_to_do(instance):

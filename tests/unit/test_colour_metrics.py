@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from typing import Any
+from unittest.mock import Mock
+
 import pytest
 
+from backend import colour_metrics
 from backend.colour_metrics import Containers, Counts, Window, entries, read_counts
 from backend.metrics import Metrics
 
@@ -95,6 +101,33 @@ def test_entries_are_of_high_resolution_and_carry_the_windows_beginning() -> Non
     assert {entry["Timestamp"].timestamp() for entry in found} == {1_700_000_000}
     assert found[0]["Dimensions"] == [{"Name": "Colour", "Value": "green"}]
     assert {entry["MetricName"]: entry["Value"] for entry in found}["Errors"] == 1
+
+
+def test_a_window_that_has_begun_is_told_when_the_container_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handlers: list[Any] = []
+    published: list[dict[str, Any]] = []
+    window = Window(Counts(50, 25, 0), 2, 0)
+    session = Mock()
+    session.create_client.return_value.put_metric_data = lambda **told: published.append(told)
+    monkeypatch.setattr(colour_metrics, "get_session", lambda: session)
+    monkeypatch.setattr(colour_metrics, "Containers", lambda *_: Mock(look=lambda: window))
+    monkeypatch.setattr(colour_metrics, "PERIOD_SECONDS", 10**9)
+    monkeypatch.setattr(signal, "signal", lambda _number, handler: handlers.append(handler))
+    settings = {"CONTAINERS": A, "METRICS_DIMENSIONS": "Colour=green", "SLOW_SECONDS": "2", "AWS_REGION": "x"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    telling = threading.Thread(target=colour_metrics.main)
+    telling.start()
+    while not handlers:
+        assert telling.is_alive()
+    handlers[0](signal.SIGTERM, None)
+    telling.join(timeout=10)
+
+    assert not telling.is_alive()
+    (told,) = published
+    assert {each["MetricName"]: each["Value"] for each in told["MetricData"]}["Errors"] == 25
 
 
 def test_bad_text_is_a_silent_container(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ The balancer publishes its metrics once a minute, and an alarm on them speaks mi
 request. Here the counters that the containers keep anyway (/metrics) are read at every tenth second of the
 clock, and their growth is published with a resolution of a second (StorageResolution 1), which is what
 alarms on 10 s need. All are plain counts, so that instances add up; a window without a request says zero, and
-a window without a datapoint says that nobody could look.
+a window without a datapoint says that nobody could look. On SIGTERM the window that has begun is published
+as far as it has come: it may hold the very errors that a release is taken back for.
 
     CONTAINERS           URLs of the containers, separated by commas
     METRICS_DIMENSIONS   Environment=…,Service=…,Colour=…
@@ -16,6 +17,8 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/publishingMetrics
 import logging
 import math
 import os
+import signal
+import threading
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping
@@ -151,18 +154,21 @@ def entries(window: Window, dimensions: Mapping[str, str], began: float) -> list
 
 
 def main() -> None:
-    """Publish until the container is stopped. A window that could not be is missing, and no more."""
+    """Publish until the container is stopped, and once more then. A window that could not be is missing, and
+    no more."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     given = os.environ
     dimensions = dict(pair.split("=", 1) for pair in given["METRICS_DIMENSIONS"].split(","))
     containers = Containers(given["CONTAINERS"].split(","), float(given["SLOW_SECONDS"]))
     config = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 2})
     client: Any = get_session().create_client("cloudwatch", region_name=given["AWS_REGION"], config=config)
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     logger.info("telling %s of %s", NAMESPACE, dimensions)
-    while True:
+    while not stopped.is_set():
         now = time.time()
         end = (math.floor(now / PERIOD_SECONDS) + 1) * PERIOD_SECONDS
-        time.sleep(end - now)
+        stopped.wait(end - now)
         window = containers.look()
         if window is None:
             continue
