@@ -92,10 +92,7 @@ class Sinks:
             mail for mail in read_mail(self._settings.root) if mail.kind == kind and named.search(mail.text)
         ]
 
-    def reports(self) -> list[Mail]:
-        """Mails that are a report."""
-        return [
-            mail
-            for mail in read_mail(self._settings.root)
-            if mail.kind == "email" and re.search("보고서|[Rr]eport", mail.subject)
-        ]
+    def reports(self, *titles: str) -> list[Mail]:
+        """Mails that are the report with one of these titles."""
+        every = read_mail(self._settings.root)
+        return [mail for mail in every if mail.kind == "email" and mail.subject.endswith(titles)]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+TITLES = ("One-hour checkpoint · sandbox", "1시간 점검 보고서 · sandbox")
 KEPT = ("report.json", "report.en.html", "report.ko.html")
 
 
@@ -97,8 +98,8 @@ def test_the_page_of_the_report_is_there_in_both_languages(published):
 
 def test_the_report_is_mailed_once_as_a_whole_with_its_pictures(product, published):
     _, kept = published
-    product.wait("the report's mail", lambda: product.sinks.reports() != [])
-    (mail,) = product.sinks.reports()
+    product.wait("the report's mail", lambda: product.sinks.reports(*TITLES) != [])
+    (mail,) = product.sinks.reports(*TITLES)
     assert all(each["version"] in mail.text for each in json.loads(kept["report.json"])["rollbacks"])
     # Of few minutes there may be none.
     assert ("cid:" in mail.html) == any(name.endswith(".png") for name in kept)
