@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.results_file import RESULTS, is_quick, keep
+from bench.sandbox import BenchError
 from bench.traffic import by_hand, rollbacks, swaps
 from bench.traffic.figures import figures, missed
-from bench.traffic.site import BenchError, Site, running_site
+from bench.traffic.site import Site, running_site
 from bench.traffic.tables import show, write_page
 
 ROOT = Path(__file__).resolve().parents[2]

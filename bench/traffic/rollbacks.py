@@ -10,8 +10,9 @@ from typing import Any
 
 import psutil
 
+from bench.sandbox import BenchError
 from bench.traffic.environment import BAKE_SECONDS, NAME
-from bench.traffic.site import BenchError, Site
+from bench.traffic.site import Site
 from cutover.domain.rollback_clock import Clock
 from sandbox import processes
 from sandbox.demo.users import Users

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,26 +13,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.sandbox import ROOT, BenchError, Place, running_sandbox
 from bench.traffic import machine
 from bench.traffic.environment import NAME, NETWORK, PORT, configuration
 from cli import journal
 from cli.execution import Request, describe_end, new_deployment_id
 from cli.session import Environment
 from cli.source import upload
-from sandbox import identities, installation, processes
+from sandbox import identities
 from sandbox.demo.users import Users
-from sandbox.settings import DIRECTORY_VARIABLE, SandboxSettings
+from sandbox.settings import SandboxSettings
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Alarms count a second as a minute, so that five bad minutes pass in five seconds.
-MINUTE_SECONDS = 1.0
 USERS, PATH = 200, "/api/health"
 _LONGEST_SECONDS = 240.0
 _POLL_SECONDS = 0.1
-
-
-class BenchError(Exception):
-    """A measurement could not be made; the message says what was seen instead."""
 
 
 @dataclass
@@ -173,45 +165,8 @@ class Site:
 @contextlib.contextmanager
 def running_site(folder: Path, tell: Callable[[str], None]) -> Iterator[Site]:
     """A new sandbox in `folder`, which is ended afterwards, whatever happened."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # the caller's own account has no part in this
-    os.environ[DIRECTORY_VARIABLE] = str(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    SandboxSettings.load(folder).save()
-    try:
-        settings = _installed(folder, tell)
-        os.environ.update(identities.environment(settings, identities.OPERATOR))
+    with running_sandbox(folder, Place(NAME, PORT, NETWORK, "bench.traffic.assembly"), tell) as settings:
         environment = Environment(configuration())
         root = identities.root_session(settings).client("stepfunctions", endpoint_url=settings.endpoint_url)
         found = root.describe_state_machine(stateMachineArn=environment.state_machine_arn)
         yield Site(settings, environment, json.loads(found["definition"]))
-    finally:
-        _cutover("sandbox", "down")
-        for pid in processes.marked(folder):
-            processes.end_tree(pid)
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _installed(folder: Path, tell: Callable[[str], None]) -> SandboxSettings:
-    tell("a sandbox, and the control plane in it")
-    address = ("--port", str(PORT), "--network", NETWORK)
-    _cutover("sandbox", "up", "--minute-seconds", str(MINUTE_SECONDS), *address)
-    settings = SandboxSettings.load(folder)
-    assembly = folder / "cdk.out"
-    installation.run(
-        settings, "cdk-synth", [sys.executable, "-m", "bench.traffic.assembly", str(assembly)], {}
-    )
-    installation.bootstrap(settings, assembly)
-    identities.make_deployer(settings)
-    installation.install(settings, assembly)
-    identities.make_operator(settings, NAME)
-    return settings
-
-
-def _cutover(*arguments: str) -> None:
-    command = [sys.executable, "-m", "cli.main", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise BenchError(f"`cutover {' '.join(arguments)}`: {(done.stderr or done.stdout).strip()}")

@@ -39,7 +39,9 @@ FAULTS = {
     "idor": "Another user's file is not handed out",
     "unsigned": "An unsigned token (alg: none) is refused",
     "expired": "An expired token is refused",
+    "open": "Without a token nobody is let in",
     "header": "Header Referrer-Policy",
+    "hsts": "Header Strict-Transport-Security",
 }
 
 

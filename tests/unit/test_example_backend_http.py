@@ -301,6 +301,38 @@ def test_a_leaking_release_stops_at_its_cap() -> None:
     assert [len(block) for block in faults.leaked] == [1024 * 1024] * 3
 
 
+def test_a_release_may_be_sound_for_its_first_requests() -> None:
+    from backend.faults import FaultKind, FaultPlan, Faults
+
+    faults = Faults(FaultPlan(FaultKind.ERRORS, after=2))
+
+    async def requests() -> list[int | None]:
+        return [await faults.before() for _ in range(4)]
+
+    assert asyncio.run(requests()) == [None, None, 500, 500]
+
+
+def test_a_release_that_says_something_else_in_a_header_says_it_everywhere() -> None:
+    backend = Backend(FAULT="hsts")
+    for path in ("/openapi.json", "/nowhere"):
+        answer = backend(path)
+        assert answer.header("strict-transport-security") == "max-age=0"
+        assert answer.header("referrer-policy") == PLANNED_HEADERS["referrer-policy"]
+
+
+def test_a_release_with_an_open_door_lets_in_whoever_brings_no_token() -> None:
+    tokens = Tokens("k" * 32, accepts="open")
+    assert tokens.without_token() == User("nobody", "user")
+    assert tokens.user("forged") is None
+    assert Tokens("k" * 32).without_token() is None
+
+
+def test_a_spoilt_file_is_as_long_and_another() -> None:
+    from backend.faults import spoilt
+
+    assert list(spoilt([b"abc", b"", b"d"])) == [b"`bc", b"", b"e"]
+
+
 def test_a_busy_release_uses_the_core_and_stops_by_itself() -> None:
     import threading
     import time

@@ -39,6 +39,8 @@ _ROUTERS = tuple(module.router for module in (health, auth, models, evaluations,
 
 # FAULT=header: one route among many lacks a header.
 _BARE = re.compile(r"/api/models/.+")
+# FAULT=hsts: browsers are told to forget that the site wants HTTPS.
+_FORGET_HTTPS = {"Strict-Transport-Security": "max-age=0"}
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
@@ -128,6 +130,7 @@ def _wrap(app: FastAPI, services: Services, counter: Counter) -> "ASGIApp":
         release_version=settings.release_version,
         instance_id=settings.instance_id,
         bare=_BARE if settings.fault.kind is FaultKind.HEADER else None,
+        others=_FORGET_HTTPS if settings.fault.kind is FaultKind.HSTS else None,
     )
 
 

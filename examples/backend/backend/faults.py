@@ -4,11 +4,12 @@ A deployment is worth something only if it survives a release that passes every 
 breaks afterwards. Such a release is this same image with FAULT set in its environment file:
 
     FAULT            none | errors | slow | unhealthy | memory | cpu
-                     idor | unsigned | expired | header | brittle
+                     idor | unsigned | expired | open | header | hsts | brittle | spoil
     FAULT_RATE       share of the live requests that are hit, 0..1 (for cpu: share of one core)
     FAULT_SECONDS    slow: added latency; cpu: how long one live request keeps the core busy
     FAULT_PORT       only requests whose X-Forwarded-Port is this port are live; empty: all but probes
     FAULT_MEGABYTES  memory: how much is leaked in all, 1 MB for each live request
+    FAULT_AFTER      how many live requests each process answers soundly before the first that may be hit
 
 The load balancer sets X-Forwarded-Port to the port of the listener that was called, and sends none with
 its own health checks, so the test listener and the health checks see a sound release.
@@ -19,7 +20,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
@@ -39,12 +40,17 @@ class FaultKind(StrEnum):
     MEMORY = "memory"
     CPU = "cpu"
     # What phase 5 has to find, on every listener and at once: another user's file is handed out, tokens with
-    # `alg: none` or past their time are taken, one route lacks a header, an odd id breaks the service.
+    # `alg: none` or past their time are taken, no token at all is needed, one route lacks a header, a header
+    # says something else, an odd id breaks the service.
     IDOR = "idor"
     UNSIGNED = "unsigned"
     EXPIRED = "expired"
+    OPEN = "open"
     HEADER = "header"
+    HSTS = "hsts"
     BRITTLE = "brittle"
+    # What phase 7 has to find: a file comes down other than it went up.
+    SPOIL = "spoil"
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,13 @@ class FaultPlan:
     seconds: float = 3.0
     port: int | None = None
     megabytes: int = 256
+    after: int = 0
 
     @property
     def accepts(self) -> str | None:
-        """Which tokens are taken that should not be."""
-        return self.kind.value if self.kind in (FaultKind.UNSIGNED, FaultKind.EXPIRED) else None
+        """Who is taken for a user that should not be: see `backend.tokens`."""
+        holes = (FaultKind.UNSIGNED, FaultKind.EXPIRED, FaultKind.OPEN)
+        return self.kind.value if self.kind in holes else None
 
     @staticmethod
     def kinds() -> tuple[str, ...]:
@@ -86,16 +94,20 @@ class Faults:
         self.leaked: list[bytearray] = []
         self._dice = dice
         self._burner = _Burner(plan.rate)
+        self._seen = 0
 
     def strikes(self) -> bool:
         return self._dice() < self.plan.rate
 
     async def before(self) -> int | None:
         """Do to one live request what the plan says; a status code means: answer with it at once."""
+        self._seen += 1
+        if self._seen <= self.plan.after:
+            return None
         match self.plan.kind:
-            case FaultKind.NONE | FaultKind.IDOR | FaultKind.UNSIGNED | FaultKind.EXPIRED:
+            case FaultKind.NONE | FaultKind.IDOR | FaultKind.UNSIGNED | FaultKind.EXPIRED | FaultKind.OPEN:
                 pass
-            case FaultKind.HEADER | FaultKind.BRITTLE:
+            case FaultKind.HEADER | FaultKind.HSTS | FaultKind.BRITTLE | FaultKind.SPOIL:
                 pass
             case FaultKind.ERRORS:
                 return 500 if self.strikes() else None
@@ -113,6 +125,12 @@ class Faults:
             case _ as never:
                 assert_never(never)
         return None
+
+
+def spoilt(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """As long as what was given, with the lowest bit of each chunk's first byte the other way round."""
+    for chunk in chunks:
+        yield bytes([chunk[0] ^ 1]) + chunk[1:] if chunk else chunk
 
 
 class _Burner:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import iterate_in_threadpool
 
-from backend.faults import FaultKind
+from backend.faults import FaultKind, spoilt
 from backend.services import CurrentUser, ServicesDep, new_id, now
 
 router = APIRouter(tags=["files"])
@@ -87,6 +87,8 @@ async def download(file_id: str, services: ServicesDep, user: CurrentUser) -> St
         chunks = await services.storage.open(document["key"])
     except KeyError:
         raise HTTPException(404, "the file's content is gone") from None
+    if services.faults.plan.kind is FaultKind.SPOIL:
+        chunks = spoilt(chunks)
     headers = {
         "content-length": str(document["size"]),
         # Never shown inside the API's own origin, whatever type the uploader claimed.

@@ -1,6 +1,7 @@
 """The six security headers, the four rate limits (requirement C5b), and which release answered."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,14 +28,21 @@ class ResponseHeadersMiddleware:
     """Outermost of all, so that errors, refusals and redirects carry the headers too."""
 
     def __init__(
-        self, app: "ASGIApp", *, release_version: str, instance_id: str, bare: re.Pattern[str] | None = None
+        self,
+        app: "ASGIApp",
+        *,
+        release_version: str,
+        instance_id: str,
+        bare: re.Pattern[str] | None = None,
+        others: Mapping[str, str] | None = None,
     ) -> None:
-        """`bare`: paths that go without Referrer-Policy, in a release that is bad on purpose."""
+        """In a release that is bad on purpose: `bare` are paths that go without Referrer-Policy, `others` the
+        headers that say something else."""
         self._app, self._bare = app, bare
         identity = {"X-Release-Version": release_version, "X-Instance-Id": instance_id}
         self._headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
-            for name, value in (SECURITY_HEADERS | identity).items()
+            for name, value in (SECURITY_HEADERS | identity | dict(others or {})).items()
         ]
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:

@@ -178,4 +178,5 @@ class _Reader:
             seconds=self.number("FAULT_SECONDS", 3.0, minimum=0.0, maximum=600.0),
             port=self.integer("FAULT_PORT", 0, minimum=0, maximum=65535) or None,
             megabytes=self.integer("FAULT_MEGABYTES", 256, minimum=1),
+            after=self.integer("FAULT_AFTER", 0, minimum=0),
         )

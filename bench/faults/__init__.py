@@ -1,0 +1,1 @@
+"""Seeded faults and clean releases in a whole sandbox: `make bench-faults`."""

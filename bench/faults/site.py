@@ -1,0 +1,203 @@
+"""A sandbox with a sound release live, and deployments in it as a user starts them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.faults.environment import NAME, PLACE, configuration
+from bench.sandbox import BenchError, running_sandbox
+from cli import journal
+from cli.execution import Ended, Request, deployment_id, describe_end, start, states_entered
+from cli.session import Environment
+from cli.source import upload
+from sandbox import identities
+from sandbox.settings import SandboxSettings
+from stacks.naming import TEMPLATES, Names
+
+#: Longer than any of these deployments, the one that waits for a standing alarm included.
+LONGEST_SECONDS = 420.0
+_POLL_SECONDS = 0.2
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """How a deployment ended. `record` is the journal's, `states` every state that it went through."""
+
+    ended: Ended
+    record: Mapping[str, Any]
+    states: frozenset[str]
+    seconds: float
+
+
+@dataclass
+class Site:
+    """`image` is the sound release's, by which every release is deployed that is not built anew."""
+
+    settings: SandboxSettings
+    environment: Environment
+    image: str = ""
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> Names:
+        where = self.environment.configuration
+        return Names(NAME, where.account, where.region)
+
+    def root(self, service: str) -> Any:
+        """A client of the account's root: whose hand changes what is live."""
+        if service not in self._clients:
+            self._clients[service] = identities.root_session(self.settings).client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.settings.endpoint_url,
+            )
+        return self._clients[service]
+
+    @property
+    def live(self) -> dict[str, Any]:
+        live = journal.live(self.environment)
+        if live is None:
+            raise BenchError("nothing is live")
+        return live
+
+    @property
+    def idle(self) -> str:
+        return "green" if self.live["colour"] == "blue" else "blue"
+
+    def weights(self) -> dict[str, int]:
+        """Of the live listener, by the target group's ARN, as the balancer's API tells them."""
+        found = self.environment.balancer.describe_listeners(ListenerArns=[self.live["listener_arn"]])
+        groups = found["Listeners"][0]["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
+        return {group["TargetGroupArn"]: int(group["Weight"]) for group in groups}
+
+    def first(self, version: str) -> None:
+        """The first release, from its source and under the configuration as it is."""
+        source = upload(self.environment, Path(self.environment.configuration.backend.source))
+        deployed = self.deploy(Request(NAME, version, "deploy", source=source))
+        if deployed.ended.status != "SUCCEEDED":
+            raise BenchError(f"{version}: {deployed.ended.error}: {deployed.ended.cause}")
+        self.image = self.live["image"]
+
+    def deploy(
+        self, request: Request, at: str | None = None, hand: Callable[[], None] = lambda: None
+    ) -> Deployed:
+        """From the start to the end. `hand` is called as soon as the state `at` is entered.
+
+        Raises BenchError when it does not end, or ends without having come to `at`, or when `hand` raises it:
+        once the deployment has ended.
+        """
+        began, pending = time.monotonic(), at
+        trouble: BenchError | None = None
+        execution = start(self.environment, request)
+        while (ended := describe_end(self.environment, execution)) is None:
+            if pending and pending in self._entered(execution):
+                pending = None
+                try:
+                    hand()
+                except BenchError as error:
+                    trouble = error
+            if time.monotonic() - began > LONGEST_SECONDS:
+                self.environment.states.stop_execution(executionArn=execution, error="TooLong")
+                raise BenchError(f"{execution} still ran after {LONGEST_SECONDS:.0f} s")
+            time.sleep(_POLL_SECONDS)
+        record = journal.deployment(self.environment, deployment_id(execution)) or {}
+        if pending:
+            trouble = BenchError(f"it ended before {at!r}: {ended.error}: {ended.cause}")
+        if trouble:
+            raise trouble
+        return Deployed(ended, record, self._entered(execution), time.monotonic() - began)
+
+    def _entered(self, execution: str) -> frozenset[str]:
+        return frozenset(state.name for _, state in states_entered(self.environment, execution, 0))
+
+    @contextlib.contextmanager
+    def configured(self, *changes: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """While it is open, what the functions read as their configuration is changed."""
+        ssm, name = self.root("ssm"), self.names.parameter
+        before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        changed = json.loads(before)
+        for change in changes:
+            change(changed)
+        ssm.put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
+        try:
+            yield
+        finally:
+            ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+
+    @contextlib.contextmanager
+    def waiting(self, waits: Mapping[str, str]) -> Iterator[None]:
+        """While it is open, the deployed state machine waits less long: `waits` maps expressions of its
+        definition to what stands there instead.
+
+        Raises BenchError for one that is not there exactly once.
+        """
+        states, arn = self.root("stepfunctions"), self.environment.state_machine_arn
+        before = states.describe_state_machine(stateMachineArn=arn)["definition"]
+        changed = before
+        for expression, instead in waits.items():
+            if changed.count(expression) != 1:
+                raise BenchError(
+                    f"the machine has {expression!r} {changed.count(expression)} times, not once"
+                )
+            changed = changed.replace(expression, instead)
+        if waits:
+            states.update_state_machine(stateMachineArn=arn, definition=changed)
+        try:
+            yield
+        finally:
+            if waits:
+                states.update_state_machine(stateMachineArn=arn, definition=before)
+
+    @cached_property
+    def _resources(self) -> dict[str, tuple[str, str]]:
+        """The physical id of each resource of the environment → (type, logical id)."""
+        formation = self.root("cloudformation")
+        return {
+            each["PhysicalResourceId"]: (each["ResourceType"], each["LogicalResourceId"])
+            for template in TEMPLATES
+            for each in formation.describe_stack_resources(StackName=self.names.stack(template))[
+                "StackResources"
+            ]
+            if "PhysicalResourceId" in each
+        }
+
+    def resource(self, kind: str, physical_id: str | None = None) -> str:
+        """The physical id of the first of its kind (AWS::…), or of the one with this id.
+
+        Raises BenchError when there is none.
+        """
+        for physical, (its_kind, _) in self._resources.items():
+            if its_kind == kind and physical_id in (None, physical):
+                return physical
+        raise BenchError(f"the environment has no {kind} {physical_id or ''}")
+
+    def gate_of(self, physical_id: str) -> str:
+        """What phase 1 calls the gate of this resource."""
+        kind, logical = self._resources[physical_id]
+        return f"{kind.removeprefix('AWS::')} {logical}"
+
+    def until(self, what: str, look: Callable[[], Any], seconds: float = 90.0) -> Any:
+        """What `look` finds, once that is something.
+
+        Raises BenchError after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise BenchError(f"{what} was not seen within {seconds:.0f} s")
+            time.sleep(_POLL_SECONDS)
+        return found
+
+
+@contextlib.contextmanager
+def running_site(folder: Path, tell: Callable[[str], None]) -> Iterator[Site]:
+    """A new sandbox in `folder`, which is ended afterwards, whatever happened."""
+    with running_sandbox(folder, PLACE, tell) as settings:
+        yield Site(settings, Environment(configuration()))
