@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def attempt(site: Site, seed: Seed, version: str) -> Row:
 def judged(fault: Fault, gate: str, says: str, deployed: Deployed, *, moved: bool) -> Row:
     """`closed` are the gates that did, `moved` whether any traffic has."""
     phases = deployed.record.get("phases") or []
-    last = phases[-1] if phases else {"name": "", "gates": []}
+    last: Mapping[str, Any] = phases[-1] if phases else {"name": "", "gates": []}
     shut = closed(last["gates"])
     moved = moved or "Swap" in deployed.states
     right = (
