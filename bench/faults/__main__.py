@@ -20,10 +20,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from pymongo.errors import PyMongoError
-from redis.exceptions import RedisError
-
 from bench.faults.environment import NAME, without_limits_and_scan
 from bench.faults.seeds import LEFT_OUT, SEEDS, Seed
 from bench.faults.site import Deployed, Site, running_site
@@ -41,6 +37,8 @@ CLEAN = 20
 QUICK_FAULT = "an alarm's threshold was raised by hand"
 WRONG_GATE, NOT_STOPPED, BROKEN = "wrong gate", "not stopped", "not measured"
 MOST_OF_A_GATE = 200
+#: Between these two lines docs/verification.md is written by `python -m bench.faults --table`.
+BEGIN, END = "<!-- bench.faults: begin -->", "<!-- bench.faults: end -->"
 BY_WORDS = {fault.words: fault for fault in FAULTS}
 Row = dict[str, Any]
 
@@ -52,7 +50,7 @@ class Measured:
         self._name = "faults.quick" if is_quick() else "faults"
         path = RESULTS / f"{self._name}.json"
         last = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
-        self.faults: list[Row] = last.get("faults", [])
+        self.faults: list[Row] = [row for row in last.get("faults", []) if row["fault"] not in LEFT_OUT]
         self.clean: list[Row] = last.get("clean", [])
         self.minutes: float = last.get("minutes", 0.0)
         self._since = time.monotonic()
@@ -123,16 +121,17 @@ def attempt(site: Site, seed: Seed, version: str) -> Row:
         undoing.enter_context(site.configured(*configure))
         undoing.enter_context(site.waiting(seed.waits))
         before = (site.weights(), site.live["version"])
-        gate = seed.gate(site) if seed.gate else fault.gate
+        gate = fault.gate
 
         def hand() -> None:
             try:
                 if seed.hand:
                     undoing.callback(seed.hand(site))
-            except (BotoCoreError, ClientError, OSError, PyMongoError, RedisError) as error:
+            except Exception as error:  # whatever a service or its client has to say
                 raise BenchError(f"{seed.how}: {error}") from error
 
         try:
+            gate = seed.gate(site) if seed.gate else fault.gate
             request = _request(site, seed, version, Path(folder))
             if seed.at is None:
                 hand()
@@ -227,7 +226,7 @@ def show(measured: Measured) -> str:
     parts = [table(rows)] if rows else []
     parts.append(
         f"{number['stopped_by_the_right_gate']} of {number['seeded']} faults stopped before the swap by the "
-        f"right gate; {number['clean_passed']} of {number['clean_deployed']} clean releases passed. "
+        f"right gate; {number['clean_passed']} of {number['clean_deployed']} clean releases passed; "
         f"{measured.minutes:.0f} minutes."
     )
     parts += [f"left out: {words}: {why}" for words, why in LEFT_OUT.items()]
@@ -235,12 +234,25 @@ def show(measured: Measured) -> str:
 
 
 def write_page() -> None:
-    """Put the table of faults into docs/verification.md, with what the last results say of the sandbox."""
+    """Put the last results' figures and the table of faults into docs/verification.md."""
     lines = fault_table.PAGE.read_text(encoding="utf-8").splitlines()
+    begin, end = lines.index(BEGIN), lines.index(END)
+    lines[begin + 1 : end] = [sentence(json.loads(fault_table.RESULTS.read_text(encoding="utf-8")))]
     first = lines.index(fault_table.HEAD) + 2
     last = next((at for at in range(first, len(lines)) if not lines[at].startswith("|")), len(lines))
-    rows = fault_table.table(fault_table.stopped_in_sandbox()).splitlines()
-    fault_table.PAGE.write_text("\n".join([*lines[:first], *rows, *lines[last:]]) + "\n", encoding="utf-8")
+    lines[first:last] = fault_table.table(fault_table.stopped_in_sandbox()).splitlines()
+    fault_table.PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def sentence(results: Row) -> str:
+    """The figures in words."""
+    right, seeded = results["stopped_by_the_right_gate"], results["seeded"]
+    passed, clean = results["clean_passed"], results["clean_deployed"]
+    return (
+        f"**{right} of {seeded}** faults were stopped before the swap by the right gate, and "
+        f"**{passed} of {clean}** clean releases passed ({results['measured_at'][:10]}, "
+        f"{results['cores']} cores, {results['minutes']:.0f} minutes)."
+    )
 
 
 def chosen(only: list[str], measured: Measured, *, resume: bool) -> list[Seed]:

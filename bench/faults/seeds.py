@@ -14,8 +14,8 @@ from bench.faults.sources import Source
 Configure = Callable[[dict[str, Any]], None]
 #: The states at which a hand changes something that an earlier phase would already have found.
 RELEASE, SECURE, QUERIES, SCAN = "3 Release", "5 Secure", "Check the queries", "Scan the service"
-#: A standing alarm closes phase 4 when its half hour is over, and a silent release when three minutes are.
-HALF_AN_HOUR, THREE_MINUTES = "$millis() + 30 * 60000", "$millis() + 180000"
+#: A standing alarm closes phase 4 when its half hour is over.
+HALF_AN_HOUR = "$millis() + 30 * 60000"
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Seed:
 
 
 def of_kind(kind: str) -> Callable[[Site], str]:
-    return lambda site: site.gate_of(site.resource(kind))
+    return lambda site: site.gate_of(kind)
 
 
-def of(physical_id: Callable[[Site], str]) -> Callable[[Site], str]:
-    return lambda site: site.gate_of(physical_id(site))
+def of(kind: str, physical_id: Callable[[Site], str]) -> Callable[[Site], str]:
+    return lambda site: site.gate_of(kind, physical_id(site))
 
 
 def alarm(site: Site) -> str:
@@ -59,10 +59,6 @@ def dashboard(site: Site) -> str:
 
 def on_the_new_schema(site: Site) -> str:
     return f"{site.live['version']} on the new schema: An evaluation is written and read back"
-
-
-def prometheus_must_see(configuration: dict[str, Any]) -> None:
-    configuration["monitoring"]["gate"] = "must"
 
 
 def one_limit(configuration: dict[str, Any]) -> None:
@@ -84,6 +80,7 @@ def memory_counts(configuration: dict[str, Any]) -> None:
     configuration["load"].update(requests_per_second=100, seconds=20)
 
 
+BALANCER = "AWS::ElasticLoadBalancingV2"
 CACHE, CLUSTER = "AWS::ElastiCache::ReplicationGroup", "AWS::DocDB::DBCluster"
 
 
@@ -120,35 +117,35 @@ SEEDS = (
         "a bucket is not encrypted as declared",
         "the files bucket's default encryption is set to aws:kms",
         hand=hands.bucket_encrypted_otherwise,
-        gate=of(lambda site: site.names.files_bucket),
+        gate=of("AWS::S3::Bucket", lambda site: site.names.files_bucket),
         says="encryption aws:kms",
     ),
     Seed(
         "the listener takes an old TLS policy",
         "the live listener is given ELBSecurityPolicy-2016-08",
         hand=hands.listener_with("listener_arn", "ELBSecurityPolicy-2016-08"),
-        gate=of(lambda site: site.live["listener_arn"]),
+        gate=of(f"{BALANCER}::Listener", lambda site: str(site.live["listener_arn"])),
         says="TLS policy ELBSecurityPolicy-2016-08",
     ),
     Seed(
         "the health check asks a page that always lies",
         "the idle target group's path is set to /openapi.json, which is answered 200 by a sick release too",
         hand=hands.health_check_asks("/openapi.json"),
-        gate=of(hands.idle_target_group),
+        gate=of(f"{BALANCER}::TargetGroup", hands.idle_target_group),
         says="health check /openapi.json",
     ),
     Seed(
         "an alarm's threshold was raised by hand",
         "the threshold is set to 50",
         hand=hands.alarm_with(Threshold=50.0),
-        gate=of(hands.alarm_name),
+        gate=of("AWS::CloudWatch::Alarm", hands.alarm_name),
         says="threshold 50",
     ),
     Seed(
         "an instance is not in service",
         "the idle colour's group is told to have no instance",
         hand=hands.no_instance,
-        gate=of(hands.idle_group),
+        gate=of("AWS::AutoScaling::AutoScalingGroup", hands.idle_group),
         says="in service 0",
     ),
     # -- Migrate
@@ -228,15 +225,6 @@ SEEDS = (
         gate=dashboard,
         says="0 widgets",
     ),
-    Seed(
-        "a metric of the dashboard is missing",
-        'the release is configured with MONITORING_ENABLED=false, where [monitoring] has gate = "must"; a'
-        " scrape is waited for half a minute instead of three",
-        settings={"MONITORING_ENABLED": "false"},
-        configure=prometheus_must_see,
-        waits={THREE_MINUTES: "$millis() + 30000"},
-        says="no data",
-    ),
     # -- Secure
     Seed(
         "SSH is open to the world",
@@ -312,7 +300,7 @@ SEEDS = (
         " the load has 8,000",
         settings={"FAULT": "errors", "FAULT_RATE": "0.002", "FAULT_AFTER": "50"},
         configure=long_load,
-        says="× 500",
+        says="× 5xx",
     ),
     Seed(
         'memory leaks, where [gates] has memory = "must"',
@@ -369,5 +357,7 @@ SEEDS = (
 )
 #: What a whole sandbox can't show, and why.
 LEFT_OUT: Mapping[str, str] = {
+    "a metric of the dashboard is missing": 'it closes phase 4 where [monitoring] has gate = "must"; there'
+    " a sound release is stopped too, as the images of Grafana and the ELK stack can't be reached",
     "OWASP ZAP finds an injection": "no registry with ZAP's image can be reached, so that schemathesis scans",
 }

@@ -156,32 +156,34 @@ class Site:
                 states.update_state_machine(stateMachineArn=arn, definition=before)
 
     @cached_property
-    def _resources(self) -> dict[str, tuple[str, str]]:
-        """The physical id of each resource of the environment → (type, logical id)."""
+    def _resources(self) -> list[tuple[str, str, str]]:
+        """(type, physical id, logical id) of each resource of the environment."""
         formation = self.root("cloudformation")
-        return {
-            each["PhysicalResourceId"]: (each["ResourceType"], each["LogicalResourceId"])
+        return [
+            (each["ResourceType"], each["PhysicalResourceId"], each["LogicalResourceId"])
             for template in TEMPLATES
             for each in formation.describe_stack_resources(StackName=self.names.stack(template))[
                 "StackResources"
             ]
             if "PhysicalResourceId" in each
-        }
+        ]
 
-    def resource(self, kind: str, physical_id: str | None = None) -> str:
-        """The physical id of the first of its kind (AWS::…), or of the one with this id.
+    def _resource(self, kind: str, physical_id: str | None) -> tuple[str, str]:
+        for its_kind, physical, logical in self._resources:
+            if its_kind == kind and physical_id in (None, physical):
+                return physical, logical
+        raise BenchError(f"the environment has no {kind} {physical_id or ''}")
+
+    def resource(self, kind: str) -> str:
+        """The physical id of the first of its kind (AWS::…). Raises BenchError when there is none."""
+        return self._resource(kind, None)[0]
+
+    def gate_of(self, kind: str, physical_id: str | None = None) -> str:
+        """What phase 1 calls the gate of this resource, or of the first of its kind.
 
         Raises BenchError when there is none.
         """
-        for physical, (its_kind, _) in self._resources.items():
-            if its_kind == kind and physical_id in (None, physical):
-                return physical
-        raise BenchError(f"the environment has no {kind} {physical_id or ''}")
-
-    def gate_of(self, physical_id: str) -> str:
-        """What phase 1 calls the gate of this resource."""
-        kind, logical = self._resources[physical_id]
-        return f"{kind.removeprefix('AWS::')} {logical}"
+        return f"{kind.removeprefix('AWS::')} {self._resource(kind, physical_id)[1]}"
 
     def until(self, what: str, look: Callable[[], Any], seconds: float = 90.0) -> Any:
         """What `look` finds, once that is something.

@@ -65,7 +65,8 @@ def image(*installed: str, declared: str | None) -> Source:
     """An image with these packages, and a requirements.txt with that line; None leaves it out."""
 
     def fill(folder: Path) -> None:
-        lines = ["FROM python:3.11-slim AS production"]
+        # A layer of its own, without which the registry scans nothing.
+        lines = ["FROM python:3.11-slim AS production", "COPY Dockerfile ."]
         if installed:
             lines.append(f"RUN pip install --no-cache-dir --no-deps {' '.join(installed)}")
         lines.append('CMD ["python", "-V"]')

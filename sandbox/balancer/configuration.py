@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from sandbox.balancer.model import (
+    TLS_1_2,
     Action,
     Condition,
     FixedResponse,
@@ -39,6 +40,23 @@ Document = dict[str, Any]
 _TYPE = "type.googleapis.com/envoy."
 _CONNECTION_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TLS_NAMES = ("TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3")
+# What a policy offers that allows TLS 1.0 and 1.1, as far as Envoy's BoringSSL has it. By itself Envoy offers
+# none without AEAD, and the old versions know no others.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
+_OLD_SUITES = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "AES128-GCM-SHA256",
+    "AES128-SHA",
+    "AES256-GCM-SHA384",
+    "AES256-SHA",
+]
 # How long a load balancer tries to connect to a target before it answers 504, in seconds.
 _CONNECT_TIMEOUT = 10
 # ALB has no limits of its own on connections to targets; Envoy's defaults (1024) would be felt.
@@ -359,6 +377,8 @@ def _terminate_tls(name: str, tls: Tls, folder: Path, protocols: list[str]) -> D
             {"name": name, "sds_config": _follow(folder, f"sds-{name}.json")}
         ],
     }
+    if tls.minimum < TLS_1_2:
+        context["tls_params"]["cipher_suites"] = _OLD_SUITES
     if protocols:
         context["alpn_protocols"] = protocols
     return {

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from cutover.adapters.http import BalancerHttp
 from sandbox import processes
 from sandbox.balancer.metrics import RequestKey, parse
 from sandbox.balancer.model import (
+    TLS_1_0,
+    TLS_1_2,
     TLS_1_3,
     Condition,
     FixedResponse,
@@ -379,6 +382,19 @@ def test_a_policy_of_tls_1_3_refuses_tls_1_2(balancer: Balancer) -> None:
 
     wait_for(refused, what="the refusal of TLS 1.2")
     balancer.connection(version=ssl.TLSVersion.TLSv1_3).close()
+
+
+def test_an_old_policy_agrees_to_tls_1_1_and_not_to_1_3(balancer: Balancer) -> None:
+    balancer.tls = balancer.certificate("old", minimum=TLS_1_0, maximum=TLS_1_2)
+    balancer.apply()
+    phase_5 = BalancerHttp(HOST, "app.example.com")
+
+    def agreed() -> bool:
+        return phase_5.handshake(balancer.port, "1.0", "1.1").accepted is True
+
+    wait_for(agreed, what="an agreement on TLS 1.1")
+    assert phase_5.handshake(balancer.port, "1.0", "1.1").detail == "TLSv1.1 was agreed on"
+    assert phase_5.handshake(balancer.port, "1.3", "1.3").accepted is False
 
 
 def test_a_proxy_that_was_killed_comes_back_with_the_next_change(balancer: Balancer) -> None:
