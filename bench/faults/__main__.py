@@ -1,7 +1,8 @@
 """`python -m bench.faults [--only WORD] [--resume] [--clean N] [--table]`, or `make bench-faults`.
 
 One sandbox, a sound v1, then a release with each fault of the table, and after them clean releases. What came
-of each is in bench/results/faults.json as soon as it is known; `--resume` goes on with what is not there yet.
+of each is in bench/results/faults.json as soon as it is known; `--resume` goes on with what is not there yet,
+`--only` measures some anew.
 
 QUICK=1 seeds one fault of phase 1 and deploys no clean release: the sandbox and v1 take the minute and a half
 that it lasts.
@@ -33,7 +34,7 @@ from tests.unit import fault_table
 from tests.unit.fault_table import FAULTS, STOPPED, Fault
 
 WORK = ROOT / ".bench" / "faults"
-CLEAN = 20
+CLEAN, CLEAN_ONES = 20, "clean"
 QUICK_FAULT = "an alarm's threshold was raised by hand"
 WRONG_GATE, NOT_STOPPED, BROKEN = "wrong gate", "not stopped", "not measured"
 MOST_OF_A_GATE = 200
@@ -269,7 +270,11 @@ def _end(*_: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument(
-        "--only", action="append", default=[], metavar="WORD", help="faults whose words have it"
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help=f"the faults whose words have it, or {CLEAN_ONES!r}: the clean releases; repeatable",
     )
     parser.add_argument("--resume", action="store_true", help="keep what is known, and measure the rest")
     parser.add_argument(
@@ -284,8 +289,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     measured = Measured(resume=options.resume or bool(options.only))
     seeds = chosen(options.only, measured, resume=options.resume)
+    if CLEAN_ONES in options.only:
+        measured.clean = []
     try:
-        measure(seeds, 0 if options.only else options.clean, measured)
+        measure(seeds, options.clean if not options.only or CLEAN_ONES in options.only else 0, measured)
     except (BenchError, InstallationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

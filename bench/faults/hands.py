@@ -32,7 +32,8 @@ _ALARM = (
 #: Of both colours, the kind that the table of faults names.
 ALARM = "health"
 CACHE_SECRET = "redis"
-DOCUMENTS = 10_000
+#: What one of the named queries reads whole, and how large each document is.
+DOCUMENTS, KILOBYTES = 1000, 128
 
 
 # -- CloudWatch
@@ -306,14 +307,16 @@ def index_dropped(site: Site) -> Undo:
     return undo
 
 
-def many_evaluations(site: Site) -> Undo:
-    """Those of one user and one model, which a list without an end reads whole."""
+def large_evaluations(site: Site) -> Undo:
+    """Of the model and the user that the queries ask for, and older than what the lists show."""
     client = _database(site)
     evaluations = client[site.environment.configuration.database.name].evaluations
     sample = evaluations.find_one({}) or {}
     kept = {key: sample[key] for key in ("user_id", "model_id", "created_at")}
-    rows = ({"_id": f"many-{n}", "status": "completed", "notes": "", **kept} for n in range(DOCUMENTS))
-    evaluations.insert_many(rows)
+    log = "x" * (KILOBYTES * 1024)
+    evaluations.insert_many(
+        {"_id": f"many-{n}", "status": "completed", "notes": "", "log": log, **kept} for n in range(DOCUMENTS)
+    )
 
     def undo() -> None:
         with client:

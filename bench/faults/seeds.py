@@ -318,8 +318,8 @@ SEEDS = (
     ),
     Seed(
         "queries are slow",
-        f"one user has {hands.DOCUMENTS:,} evaluations",
-        hand=hands.many_evaluations,
+        f"a model has {hands.DOCUMENTS:,} completed evaluations of {hands.KILOBYTES} kB each",
+        hand=hands.large_evaluations,
         at=SECURE,
     ),
     Seed(
