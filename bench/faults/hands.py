@@ -19,8 +19,8 @@ from stacks.environment.security import REDIS_PORT
 Hand = Callable[[Site], Undo]
 
 
-#: A hand that can't undo what it did: nothing is deployed after it but faults of its own kind.
-def lasting() -> None: ...
+def nothing() -> None:
+    """What is left to undo of a build that has ended, and of what can't be undone."""
 
 
 _ALARM = (
@@ -158,7 +158,7 @@ def no_instance(site: Site) -> Undo:
 
 def nat_gateway_deleted(site: Site) -> Undo:
     site.root("ec2").delete_nat_gateway(NatGatewayId=site.resource("AWS::EC2::NatGateway"))
-    return lasting
+    return nothing
 
 
 # -- what is kept
@@ -265,7 +265,7 @@ def database_not_encrypted(site: Site) -> Undo:
         StorageEncrypted=False,
     )
     again()
-    return lasting
+    return nothing
 
 
 def _secret(site: Site, name: str) -> str:
@@ -359,7 +359,7 @@ def scan_stopped(site: Site) -> Undo:
         return next((str(each["id"]) for each in found if each["buildStatus"] == "IN_PROGRESS"), None)
 
     builds.stop_build(id=site.until("the scan's build", running))
-    return lasting
+    return nothing
 
 
 def scan_interrupted(site: Site) -> Undo:
