@@ -251,7 +251,7 @@ def sentence(results: Row) -> str:
     passed, clean = results["clean_passed"], results["clean_deployed"]
     return (
         f"**{right} of {seeded}** faults were stopped before the swap by the right gate, and "
-        f"**{passed} of {clean}** clean releases passed ({results['measured_at'][:10]}, "
+        f"**{passed} of {clean}** clean releases passed\n({results['measured_at'][:10]}, "
         f"{results['cores']} cores, {results['minutes']:.0f} minutes)."
     )
 
