@@ -296,6 +296,8 @@ def main() -> int:
     except (BenchError, InstallationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     print(show(measured))
     if not is_quick():
         write_page()
