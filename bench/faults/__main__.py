@@ -4,8 +4,8 @@ One sandbox, a sound v1, then a release with each fault of the table, and after 
 of each is in bench/results/faults.json as soon as it is known; `--resume` goes on with what is not there yet,
 `--only` measures some anew.
 
-QUICK=1 seeds one fault of phase 1 and deploys no clean release: the sandbox and v1 take the minute and a half
-that it lasts.
+QUICK=1 seeds one fault of phase 1 and deploys no clean release: the sandbox and v1 take most of the
+two minutes that it lasts.
 """
 
 from __future__ import annotations
