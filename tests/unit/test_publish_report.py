@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from config.model import load
 from cutover.adapters.plots import Drawings
 from cutover.domain.errors import InvalidInputError, NotReachableError
+from cutover.domain.log_patterns import merged
+from cutover.domain.moves import Spell
 from cutover.domain.report import Kind
 from cutover.handlers import report as handler
 from cutover.steps.publish_report import publish_report, schedule_reports
@@ -118,6 +121,13 @@ def test_many_words_of_users_still_fit_into_an_event() -> None:
     assert len(json.dumps(detail, ensure_ascii=False).encode()) < 256 * 1024
 
 
+class FakeErrorLog:
+    """Two instances, whose logs have no error."""
+
+    def read(self, _spells: Sequence[Spell]) -> dict[str, Any]:
+        return {**merged([]), "asked": 2, "answered": 2, "problems": [], "kept": []}
+
+
 class Wired(SimpleNamespace):
     """The handler's world."""
 
@@ -131,6 +141,7 @@ class Wired(SimpleNamespace):
             plots=Drawings(),
             schedules=FakeSchedules(),
             events=FakeEvents(),
+            error_log=FakeErrorLog(),
             clock=FakeClock(scene.now),
         )
 
