@@ -165,10 +165,11 @@ def main() -> None:
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     logger.info("telling %s of %s", NAMESPACE, dimensions)
-    while not stopped.is_set():
+    last = False
+    while not last:
         now = time.time()
         end = (math.floor(now / PERIOD_SECONDS) + 1) * PERIOD_SECONDS
-        stopped.wait(end - now)
+        last = stopped.wait(end - now)
         window = containers.look()
         if window is None:
             continue
