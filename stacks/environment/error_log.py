@@ -7,11 +7,11 @@ document, and changes with it.
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from config.model import Configuration
 from stacks.constructs.code import ROOT
+from stacks.constructs.command import command_document, content, script
 from stacks.naming import Names
 
 SCRIPT = Path(__file__).with_name("error_log.sh")
@@ -27,45 +27,13 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 def error_log_document(scope: Construct, names: Names, configuration: Configuration) -> None:
     """Make cutover-ENV-error-log."""
-    ssm.CfnDocument(
-        scope,
-        "ErrorLogDocument",
-        name=names.error_log_document,
-        document_type="Command",
-        document_format="JSON",
-        target_type="/AWS::EC2::Instance",
-        update_method="NewVersion",
-        content=content(configuration.backend.containers_per_instance),
-    )
+    body = document(configuration.backend.containers_per_instance)
+    command_document(scope, "ErrorLogDocument", names.error_log_document, body)
 
 
-def content(containers: int) -> dict[str, Any]:
-    """The document, for that many containers on each instance."""
-    return {
-        "schemaVersion": "2.2",
-        "description": "Groups the errors of the backend's log on an instance",
-        "parameters": {name: {"type": "String", **rules} for name, rules in PARAMETERS.items()},
-        "mainSteps": [
-            {
-                "action": "aws:runShellScript",
-                "name": "errors",
-                "inputs": {"timeoutSeconds": str(TIMEOUT_SECONDS), "runCommand": _lines(containers)},
-            }
-        ],
-    }
-
-
-def _lines(containers: int) -> list[str]:
-    """ValueError where Run Command would take something for a parameter."""
-    patterns, body = PATTERNS.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")
-    for name, text in {PATTERNS.name: patterns, SCRIPT.name: body}.items():
-        if "{{" in text:
-            raise ValueError(f"{name} holds '{{{{', which Run Command would take for a parameter")
-    quoted = patterns.replace("'", "'\"'\"'")
-    return [
-        "#!/usr/bin/env bash",
-        *(f"export {name.upper()}='{{{{ {name} }}}}'" for name in PARAMETERS),
-        f"export CONTAINERS='{containers}'",
-        f"export LOG_PATTERNS='{quoted}'",
-        *body.splitlines(),
-    ]
+def document(containers: int) -> dict[str, Any]:
+    """The document's content, for that many containers on each instance."""
+    patterns = PATTERNS.read_text(encoding="utf-8")
+    baked = {"CONTAINERS": str(containers), "LOG_PATTERNS": patterns}
+    description = "Groups the errors of the backend's log on an instance"
+    return content("errors", description, PARAMETERS, TIMEOUT_SECONDS, script(PARAMETERS, baked, SCRIPT))

@@ -3,14 +3,14 @@ brings it what runs on it, and the topic that its alerts go to."""
 
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from config.model import Configuration
+from stacks.constructs.command import command_document
 from stacks.constructs.policy import Statement, acknowledge
 from stacks.environment.machines import Machine, auto_scaling_group, launch_template
 from stacks.environment.stack import EnvironmentStack
-from stacks.environment.tier.document import GRAFANA_SECRET, content, digest_of, script
+from stacks.environment.tier.document import GRAFANA_SECRET, digest_of, document, lines
 from stacks.naming import Names
 
 
@@ -45,18 +45,9 @@ def monitoring_host(stack: EnvironmentStack, names: Names, configuration: Config
         subnets=stack.given_subnets("Private"),
         tags={"cutover-environment": names.environment},
     )
-    lines = script(names, configuration)
-    ssm.CfnDocument(
-        here,
-        "Document",
-        name=names.monitoring_document,
-        document_type="Command",
-        document_format="JSON",
-        target_type="/AWS::EC2::Instance",
-        update_method="NewVersion",
-        content=content(lines),
-    )
-    return digest_of(lines)
+    rollout = lines(names, configuration)
+    command_document(here, "Document", names.monitoring_document, document(rollout))
+    return digest_of(rollout)
 
 
 def _alerts(scope: Construct, names: Names) -> sns.CfnTopic:

@@ -1,9 +1,6 @@
 """The SSM documents that bring a release to an instance: parameters, addresses, then release.sh (C3b, C3c).
 
 Everything that is the same for every release is written into the documents here; a command brings the rest.
-Run Command replaces `{{ Name }}` in the script's text before a shell sees it, so each parameter admits only
-what cannot leave its quotes.
-https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-data-elements-parameters.html
 """
 
 import json
@@ -11,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from config.infrastructure import Service
 from config.model import Configuration
+from stacks.constructs.command import command_document, content, script
 from stacks.environment.balancer import Balancer
 from stacks.environment.security import HTTPS
 from stacks.environment.stack import EnvironmentStack
@@ -88,8 +85,8 @@ def _document(
     id: str,
     service: ServiceName,
     own: dict[str, str],
-) -> ssm.CfnDocument:
-    """One service's document; `own` is what only it is given. A change is a new version of the document."""
+) -> None:
+    """One service's document; `own` is what only it is given."""
     shape = configuration.service(service)
     groups = front.target_groups[service]
     baked = {
@@ -104,45 +101,14 @@ def _document(
         "WAIT_SECONDS": str(round(configuration.release.timeout_seconds * WAIT_SHARE)),
         "COMPOSE": compose(service, shape, configuration.alarms.p95_seconds),
     }
-    return ssm.CfnDocument(
-        scope,
-        id,
-        name=names.document(service),
-        document_type="Command",
-        document_format="JSON",
-        target_type="/AWS::EC2::Instance",
-        update_method="NewVersion",
-        content={
-            "schemaVersion": "2.2",
-            "description": f"Brings a release of {names.repository_of(service)} to an instance",
-            "parameters": {name: {"type": "String", **rules} for name, rules in PARAMETERS.items()},
-            "mainSteps": [
-                {
-                    "action": "aws:runShellScript",
-                    "name": "release",
-                    "inputs": {
-                        "timeoutSeconds": str(configuration.release.timeout_seconds),
-                        "runCommand": script(baked),
-                    },
-                }
-            ],
-        },
+    body = content(
+        "release",
+        f"Brings a release of {names.repository_of(service)} to an instance",
+        PARAMETERS,
+        configuration.release.timeout_seconds,
+        script(PARAMETERS, baked, SCRIPT),
     )
-
-
-def script(baked: dict[str, str]) -> list[str]:
-    """The script's lines: shebang, the command's parameters, the environment's addresses, release.sh."""
-    parameters = [f"export {name.upper()}='{{{{ {name} }}}}'" for name in PARAMETERS]
-    addresses = [f"export {name}={_quoted(value)}" for name, value in baked.items()]
-    body = SCRIPT.read_text(encoding="utf-8")
-    if "{{" in body:
-        raise ValueError(f"{SCRIPT.name} holds '{{{{', which Run Command would take for a parameter")
-    return ["#!/usr/bin/env bash", *parameters, *addresses, *body.splitlines()]
-
-
-def _quoted(value: str) -> str:
-    """In single quotes. A token becomes an address or an ARN, with nothing in it that could leave them."""
-    return "'" + value.replace("'", "'\"'\"'") + "'"
+    command_document(scope, id, names.document(service), body)
 
 
 def compose(service: ServiceName, shape: Service, slow_seconds: float) -> str:

@@ -17,7 +17,7 @@ from config.model import load
 from stacks.constructs.code import ROOT
 from stacks.environment.machines import user_data
 from stacks.environment.tier.alert_rules import RUNBOOK, rollback_alerts, tier_alerts
-from stacks.environment.tier.document import PARAMETERS, content, digest_of, script
+from stacks.environment.tier.document import PARAMETERS, digest_of, document, lines
 from stacks.environment.tier.files import COMPOSE, host, instance
 from stacks.environment.tier.images import HOST_IMAGES, INSTANCE_IMAGES
 from stacks.naming import Names
@@ -143,8 +143,8 @@ def test_a_file_recreates_the_service_that_reads_it_and_no_other():
 
     before, after = labels(configuration), labels(other)
     assert [name for name in before if before[name] != after[name]] == ["prometheus"]
-    assert digest_of(script(names, configuration)) != digest_of(script(names, other))
-    assert digest_of(script(names, configuration)) == digest_of(script(names, load("staging")))
+    assert digest_of(lines(names, configuration)) != digest_of(lines(names, other))
+    assert digest_of(lines(names, configuration)) == digest_of(lines(names, load("staging")))
 
 
 def test_the_dashboard_shows_what_c4b_asks_for(tier):
@@ -190,10 +190,10 @@ def test_every_alert_has_its_section_in_the_runbook():
 
 
 def test_the_document_can_be_made_and_its_parameters_cannot_leave_their_quotes(environment):
-    lines = script(named(environment), load(environment))
+    rollout = lines(named(environment), load(environment))
     # https://docs.aws.amazon.com/general/latest/gr/ssm.html (64 KB)
-    assert len(json.dumps(content(lines))) < 64_000
-    text = "\n".join(lines)
+    assert len(json.dumps(document(rollout))) < 64_000
+    text = "\n".join(rollout)
     assert re.findall(r"\{\{ (\w+) \}\}", text) == list(PARAMETERS)
     assert text.count("{{") == len(PARAMETERS)
     for name, bad in (("Host", "i-1'; reboot"), ("Address", "10.1.1.1; id"), ("Deployment", "a b")):
@@ -201,7 +201,7 @@ def test_the_document_can_be_made_and_its_parameters_cannot_leave_their_quotes(e
 
 
 def test_the_rollout_gets_every_variable_that_it_reads():
-    text = "\n".join(script(named("staging"), load("staging")))
+    text = "\n".join(lines(named("staging"), load("staging")))
     given = set(re.findall(r"^export (\w+)=", text, re.MULTILINE))
     body = (Path(__file__).parents[2] / "stacks/environment/tier/rollout.sh").read_text()
     read = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)(?![A-Z0-9_]|:-)", body))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.environment.release import script
+from stacks.constructs.command import script
+from stacks.environment.release import PARAMETERS, SCRIPT
 
 DIGEST = "sha256:" + "ab" * 32
 IMAGE = f"123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/cutover-test-backend@{DIGEST}"
@@ -123,7 +124,7 @@ class Instance:
             "Settings": "{}",
             "Colour": "",
         }
-        text = "\n".join(script(self.baked))
+        text = "\n".join(script(PARAMETERS, self.baked, SCRIPT))
         for name, value in {**given, **parameters}.items():
             text = text.replace(f"{{{{ {name} }}}}", value)
         file = self.root / "script.sh"

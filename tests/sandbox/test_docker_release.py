@@ -18,7 +18,7 @@ from cutover.adapters.error_log import InstancesErrorLog
 from cutover.adapters.fleet import AutoScalingInstances
 from cutover.domain.colours import Colour
 from cutover.domain.moves import Spell
-from stacks.environment.error_log import content
+from stacks.environment.error_log import document
 from tests.sandbox.instance_kit import Fleet
 
 REGISTRY = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
@@ -240,7 +240,7 @@ def test_a_report_hears_from_the_instances_what_the_errors_in_their_logs_were(
     )  # fmt: skip
     assert done["Status"] == "Success", done["StandardErrorContent"]
     fleet.ssm.create_document(
-        Name="cutover-logs-error-log", Content=json.dumps(content(2)), DocumentType="Command", DocumentFormat="JSON"
+        Name="cutover-logs-error-log", Content=json.dumps(document(2)), DocumentType="Command", DocumentFormat="JSON"
     )  # fmt: skip
     log = InstancesErrorLog(
         fleet.ssm, AutoScalingInstances(fleet.scaling), "logs", "cutover-logs-error-log", SystemClock()

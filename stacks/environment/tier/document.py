@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config.model import Configuration
+from stacks.constructs.command import content, script
 from stacks.environment.tier.files import digest, host, instance
 from stacks.naming import Names
 
@@ -26,7 +27,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def script(names: Names, configuration: Configuration) -> list[str]:
+def lines(names: Names, configuration: Configuration) -> list[str]:
     """The script's lines. ValueError where Run Command would take something for a parameter."""
     on_host, on_instances = host(names, configuration), instance(names)
     baked = {
@@ -38,35 +39,15 @@ def script(names: Names, configuration: Configuration) -> list[str]:
         "INSTANCE_IMAGES": " ".join(f"{name}={image}" for name, image in on_instances.images.items()),
         "INSTANCE_FILES": json.dumps(dict(on_instances.files), sort_keys=True),
     }
-    body = SCRIPT.read_text(encoding="utf-8")
-    for name, text in {**baked, SCRIPT.name: body}.items():
-        if "{{" in text:
-            raise ValueError(f"{name} holds '{{{{', which Run Command would take for a parameter")
-    parameters = [f"export {name.upper()}='{{{{ {name} }}}}'" for name in PARAMETERS]
-    exports = [f"export {name}={_quoted(value)}" for name, value in baked.items()]
-    return ["#!/usr/bin/env bash", *parameters, *exports, *body.splitlines()]
+    return script(PARAMETERS, baked, SCRIPT)
 
 
-def content(lines: list[str]) -> dict[str, Any]:
+def document(script: list[str]) -> dict[str, Any]:
     """The document's content, of the script's lines."""
-    return {
-        "schemaVersion": "2.2",
-        "description": "Brings the monitoring tier to its host, and Filebeat to the instances",
-        "parameters": {name: {"type": "String", **rules} for name, rules in PARAMETERS.items()},
-        "mainSteps": [
-            {
-                "action": "aws:runShellScript",
-                "name": "monitoring",
-                "inputs": {"timeoutSeconds": str(TIMEOUT_SECONDS), "runCommand": lines},
-            }
-        ],
-    }
+    description = "Brings the monitoring tier to its host, and Filebeat to the instances"
+    return content("monitoring", description, PARAMETERS, TIMEOUT_SECONDS, script)
 
 
-def digest_of(lines: list[str]) -> str:
+def digest_of(script: list[str]) -> str:
     """Changes with anything that a rollout would bring."""
-    return digest(*lines)
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "'\"'\"'") + "'"
+    return digest(*script)
