@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandIn
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from cutover.adapters.aws import aws_errors, code
 from cutover.adapters.fleet import AutoScalingInstances, SystemsManagerCommands
 from cutover.domain.colours import Colour
-from cutover.domain.errors import CutoverError, ServiceRefusedError
+from cutover.domain.errors import CutoverError, NotReachableError, ServiceRefusedError
 from cutover.domain.figures import group_of
 from cutover.domain.log_patterns import merged
 from cutover.domain.moves import Spell
@@ -31,14 +31,14 @@ PATIENCE, PAUSE = 75.0, 1.0
 MOST_SPELLS = 30
 
 
-@dataclass
-class _Asked:
-    """What the instances have said so far."""
+@dataclass(frozen=True)
+class _Command:
+    """What was sent to a colour's instances."""
 
-    asked: int = 0
-    groups: list[Mapping[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    kept: list[Mapping[str, str]] = field(default_factory=list)
+    id: str
+    colour: Colour
+    instances: Sequence[str]
+    first: datetime
 
 
 class InstancesErrorLog:
@@ -52,44 +52,55 @@ class InstancesErrorLog:
         self._commands = SystemsManagerCommands(client)
 
     def read(self, spells: Sequence[Spell]) -> dict[str, Any]:
-        """As `cutover.report_ports.ErrorLog`."""
-        found = _Asked()
-        for colour in sorted({spell.colour for spell in spells}):
+        """As `cutover.report_ports.ErrorLog`. All instances are asked before any is waited for."""
+        asked = 0
+        commands: list[_Command] = []
+        problems: dict[Colour, list[str]] = {colour: [] for colour in sorted({s.colour for s in spells})}
+        for colour, own_problems in problems.items():
             own = [spell for spell in spells if spell.colour is colour][-MOST_SPELLS:]
             try:
-                self._ask(colour, own, found)
+                members = self._members(colour)
+                asked += len(members)
+                commands.append(self._ask(colour, members, own))
             except CutoverError as error:
-                found.problems.append(f"{colour}: {error}")
+                own_problems.append(f"{colour}: {error}")
+        deadline = self._clock.monotonic() + PATIENCE
+        groups: list[Mapping[str, Any]] = []
+        kept: list[Mapping[str, str]] = []
+        for command in commands:
+            told = list(self._answers(command, deadline, problems[command.colour]))
+            groups += told
+            since = max((datetime.fromisoformat(each["kept_since"]) for each in told), default=command.first)
+            if since > command.first:
+                kept.append({"colour": command.colour.value, "since": text(since)})
         return {
-            **merged(found.groups),
-            "asked": found.asked,
-            "answered": len(found.groups),
-            "problems": found.problems,
-            "kept": found.kept,
+            **merged(groups),
+            "asked": asked,
+            "answered": len(groups),
+            "problems": [problem for own_problems in problems.values() for problem in own_problems],
+            "kept": kept,
         }
 
-    def _ask(self, colour: Colour, spells: Sequence[Spell], found: _Asked) -> None:
+    def _members(self, colour: Colour) -> Sequence[str]:
         group = self._instances.group(group_of(self._environment, colour))
-        members = list(group.instances) if group else []
-        if not members:
-            found.problems.append(f"{colour}: no instance is in service")
-            return
-        found.asked += len(members)
+        if group is None or not group.instances:
+            raise NotReachableError("no instance is in service")
+        return group.instances
+
+    def _ask(self, colour: Colour, instances: Sequence[str], spells: Sequence[Spell]) -> _Command:
         spans = ",".join(f"{text(spell.since)}/{text(spell.until)}" for spell in spells)
         comment = f"Groups the errors of {colour} for a report"
-        command = self._commands.send(self._document, members, {"Spans": spans}, comment)
-        deadline = self._clock.monotonic() + PATIENCE
-        kept: list[datetime] = []
-        for instance in members:
+        sent = self._commands.send(self._document, instances, {"Spans": spans}, comment)
+        return _Command(sent, colour, instances, spells[0].since)
+
+    def _answers(
+        self, command: _Command, deadline: float, problems: list[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        for instance in command.instances:
             try:
-                told = self._answer(command, instance, deadline)
+                yield self._answer(command.id, instance, deadline)
             except CutoverError as error:
-                found.problems.append(f"{colour}, {instance}: {error}")
-                continue
-            found.groups.append(told)
-            kept.append(datetime.fromisoformat(told["kept_since"]))
-        if kept and max(kept) > spells[0].since:
-            found.kept.append({"colour": colour.value, "since": text(max(kept))})
+                problems.append(f"{command.colour}, {instance}: {error}")
 
     def _answer(self, command: str, instance: str, deadline: float) -> dict[str, Any]:
         """Raises ServiceRefusedError for an answer that is none."""
