@@ -25,13 +25,12 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sandbox stands, beside one that a developer runs meanwhile; `assembly` is the module that
-    synthesises its control plane: `python -m MODULE OUT`."""
+    """Where a sandbox stands, beside one that a developer runs meanwhile. `module` has the environment's
+    `configuration()`."""
 
-    environment: str
     port: int
     network: str
-    assembly: str
+    module: str
 
 
 @contextlib.contextmanager
@@ -66,11 +65,13 @@ def _installed(folder: Path, place: Place, tell: Callable[[str], None]) -> Sandb
     _cutover("sandbox", "up", "--minute-seconds", str(MINUTE_SECONDS), *address)
     settings = SandboxSettings.load(folder)
     assembly = folder / "cdk.out"
-    installation.run(settings, "cdk-synth", [sys.executable, "-m", place.assembly, str(assembly)], {})
+    installation.run(
+        settings, "cdk-synth", [sys.executable, "-m", "bench.assembly", place.module, str(assembly)], {}
+    )
     installation.bootstrap(settings, assembly)
     identities.make_deployer(settings)
     installation.install(settings, assembly)
-    identities.make_operator(settings, place.environment)
+    identities.make_operator(settings, installation.ENVIRONMENT)
     return settings
 
 

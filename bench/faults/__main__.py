@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.faults.environment import NAME, without_limits_and_scan
+from bench.environment import NAME
 from bench.faults.seeds import LEFT_OUT, SEEDS, Seed
 from bench.faults.site import Deployed, Site, running_site
 from bench.results_file import RESULTS, is_quick, keep, table
@@ -29,6 +29,7 @@ from bench.sandbox import ROOT, BenchError
 from cli.execution import Request
 from cli.source import upload
 from cutover.domain.gates import closed
+from sandbox.configuring import without_limits_and_scan
 from sandbox.installation import InstallationError
 from tests.unit import fault_table
 from tests.unit.fault_table import FAULTS, STOPPED, Fault

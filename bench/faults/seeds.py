@@ -10,8 +10,8 @@ from bench.faults import hands, sources
 from bench.faults.hands import Hand
 from bench.faults.site import Site
 from bench.faults.sources import Source
+from sandbox.configuring import Change
 
-Configure = Callable[[dict[str, Any]], None]
 #: The states at which a hand changes something that an earlier phase would already have found.
 RELEASE, SECURE, QUERIES, SCAN = "3 Release", "5 Secure", "Check the queries", "Scan the service"
 #: A standing alarm closes phase 4 when its half hour is over.
@@ -34,7 +34,7 @@ class Seed:
     source: Source | None = None
     hand: Hand | None = None
     at: str | None = None
-    configure: Configure | None = None
+    configure: Change | None = None
     waits: Mapping[str, str] = field(default_factory=dict)
     gate: Callable[[Site], str] | None = None
     says: str = ""

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.faults.environment import NAME, PLACE, configuration
+from bench import site
+from bench.environment import NAME
+from bench.faults.environment import PLACE, configuration
 from bench.sandbox import BenchError, running_sandbox
 from cli import journal
 from cli.execution import Ended, Request, deployment_id, describe_end, start, states_entered
 from cli.session import Environment
 from cli.source import upload
-from sandbox import identities
-from sandbox.settings import SandboxSettings
+from sandbox.configuring import Change, configured
 from stacks.naming import TEMPLATES, Names
 
 #: Longer than any of these deployments, the one that waits for a standing alarm included.
 LONGEST_SECONDS = 420.0
-_POLL_SECONDS = 0.2
 Undo = Callable[[], None]
 
 
@@ -38,38 +37,15 @@ class Deployed:
 
 
 @dataclass
-class Site:
+class Site(site.Site):
     """`image` is the sound release's, by which every release is deployed that is not built anew."""
 
-    settings: SandboxSettings
-    environment: Environment
     image: str = ""
-    _clients: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> Names:
         where = self.environment.configuration
         return Names(NAME, where.account, where.region)
-
-    def root(self, service: str) -> Any:
-        """A client of the account's root: whose hand changes what is live."""
-        if service not in self._clients:
-            self._clients[service] = identities.root_session(self.settings).client(
-                service,  # type: ignore[call-overload]
-                endpoint_url=self.settings.endpoint_url,
-            )
-        return self._clients[service]
-
-    @property
-    def live(self) -> dict[str, Any]:
-        live = journal.live(self.environment)
-        if live is None:
-            raise BenchError("nothing is live")
-        return live
-
-    @property
-    def idle(self) -> str:
-        return "green" if self.live["colour"] == "blue" else "blue"
 
     def weights(self) -> dict[str, int]:
         """Of the live listener, by the target group's ARN, as the balancer's API tells them."""
@@ -106,7 +82,7 @@ class Site:
             if time.monotonic() - began > LONGEST_SECONDS:
                 self.environment.states.stop_execution(executionArn=execution, error="TooLong")
                 raise BenchError(f"{execution} still ran after {LONGEST_SECONDS:.0f} s")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(site.POLL_SECONDS)
         record = journal.deployment(self.environment, deployment_id(execution)) or {}
         if pending:
             trouble = BenchError(f"it ended before {at!r}: {ended.error}: {ended.cause}")
@@ -117,19 +93,9 @@ class Site:
     def _entered(self, execution: str) -> frozenset[str]:
         return frozenset(state.name for _, state in states_entered(self.environment, execution, 0))
 
-    @contextlib.contextmanager
-    def configured(self, *changes: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    def configured(self, *changes: Change) -> contextlib.AbstractContextManager[None]:
         """While it is open, what the functions read as their configuration is changed."""
-        ssm, name = self.root("ssm"), self.names.parameter
-        before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        changed = json.loads(before)
-        for change in changes:
-            change(changed)
-        ssm.put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
-        try:
-            yield
-        finally:
-            ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+        return configured(self.root("ssm"), self.names.parameter, *changes)
 
     @contextlib.contextmanager
     def waiting(self, waits: Mapping[str, str]) -> Iterator[None]:
@@ -184,18 +150,6 @@ class Site:
         Raises BenchError when there is none.
         """
         return f"{kind.removeprefix('AWS::')} {self._resource(kind, physical_id)[1]}"
-
-    def until(self, what: str, look: Callable[[], Any], seconds: float = 90.0) -> Any:
-        """What `look` finds, once that is something.
-
-        Raises BenchError after `seconds`.
-        """
-        deadline = time.monotonic() + seconds
-        while not (found := look()):
-            if time.monotonic() > deadline:
-                raise BenchError(f"{what} was not seen within {seconds:.0f} s")
-            time.sleep(_POLL_SECONDS)
-        return found
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bench.traffic.environment import NAME
+from bench.environment import NAME
 from bench.traffic.site import Site
 from sandbox.demo.users import Users
 
@@ -48,7 +48,7 @@ def full(site: Site, users: Users, number: int) -> list[dict[str, Any]]:
 def _by_image(site: Site, users: Users, to: str, version: str, kind: str) -> dict[str, Any]:
     before = users.report()
     answer = site.cutover("rollback", NAME, "--to", to, "--reason", REASON)
-    site.standing[site.live()["colour"]] = version
+    site.standing[site.live["colour"]] = version
     after = users.report()
     return {
         "part": "by hand",

@@ -10,8 +10,9 @@ from typing import Any
 
 import psutil
 
+from bench.environment import NAME
 from bench.sandbox import BenchError
-from bench.traffic.environment import BAKE_SECONDS, NAME
+from bench.traffic.environment import BAKE_SECONDS
 from bench.traffic.site import Site
 from cutover.domain.rollback_clock import Clock
 from sandbox import processes
@@ -49,7 +50,7 @@ def rollback(site: Site, users: Users, kind: str, number: int, *, cold: bool) ->
     record = _end(site, deployment)
     told, about = record.get("rollback") or {}, {"part": "rollbacks", "kind": kind, "number": number}
     if told.get("trigger") != "alarm":
-        if site.live()["deployment"] == deployment:
+        if site.live["deployment"] == deployment:
             site.cutover("rollback", NAME, "--reason", "its alarm did not speak")
         return {**about, "rolled_back": False, "cause": str(record.get("cause") or record.get("status"))}
     asked, modified = (_epoch(told["clock"][name]) for name in ("asked_at", "modified_at"))

@@ -11,54 +11,35 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.sandbox import ROOT, BenchError, Place, running_sandbox
+from bench import site
+from bench.environment import NAME
+from bench.sandbox import ROOT, BenchError, running_sandbox
 from bench.traffic import machine
-from bench.traffic.environment import NAME, NETWORK, PORT, configuration
+from bench.traffic.environment import PLACE, configuration
 from cli import journal
 from cli.execution import Request, describe_end, new_deployment_id
 from cli.session import Environment
 from cli.source import upload
 from sandbox import identities
 from sandbox.demo.users import Users
-from sandbox.settings import SandboxSettings
 
 USERS, PATH = 200, "/api/health"
-_LONGEST_SECONDS = 240.0
-_POLL_SECONDS = 0.1
 
 
 @dataclass
-class Site:
+class Site(site.Site):
     """`standing` is the version on each colour; `kept` what one whole deployment found out."""
 
-    settings: SandboxSettings
-    environment: Environment
+    patience: ClassVar[float] = 240.0
     deployed: Mapping[str, Any]
     standing: dict[str, str] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     _machine: str = ""
 
-    def root(self, service: str) -> Any:
-        """A client of the account's root, for what no user of the product does."""
-        return identities.root_session(self.settings).client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.settings.endpoint_url,
-        )
-
-    def live(self) -> dict[str, Any]:
-        live = journal.live(self.environment)
-        if live is None:
-            raise BenchError("nothing is live")
-        return live
-
     def record(self, deployment: str) -> dict[str, Any]:
         return journal.deployment(self.environment, deployment) or {}
-
-    @property
-    def idle(self) -> str:
-        return "green" if self.live()["colour"] == "blue" else "blue"
 
     def first(self, version: str) -> None:
         """One whole deployment from source; what its phases found out is kept for the later ones."""
@@ -66,7 +47,7 @@ class Site:
         source = upload(self.environment, Path(self.environment.configuration.backend.source))
         deployment = self._start(version, Request(NAME, version, "deploy", source=source).document())
         self.kept = json.loads(self._succeeded(deployment))["kept"]
-        self.standing[self.live()["colour"]] = version
+        self.standing[self.live["colour"]] = version
 
     def shift(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """All traffic to what stands on the idle colour; the record of the deployment that did it."""
@@ -115,24 +96,12 @@ class Site:
         finally:
             users.stop()
 
-    def until(self, what: str, look: Callable[[], Any], seconds: float = _LONGEST_SECONDS) -> Any:
-        """What `look` finds, once that is something.
-
-        Raises BenchError after `seconds`.
-        """
-        deadline = time.monotonic() + seconds
-        while not (found := look()):
-            if time.monotonic() > deadline:
-                raise BenchError(f"{what} was not seen within {seconds:.0f} s")
-            time.sleep(_POLL_SECONDS)
-        return found
-
     def execution(self, deployment: str) -> str:
         arn = self.environment.state_machine_arn.replace(":stateMachine:", ":execution:")
         return f"{arn}:{deployment}"
 
     def _request(self, version: str, settings: Mapping[str, str], configuration: Mapping[str, Any]) -> str:
-        live, request = self.live(), Request(NAME, version, "deploy", image=self.kept["image"])
+        live, request = self.live, Request(NAME, version, "deploy", image=self.kept["image"])
         known = {name: live[name] for name in ("deployment", "version", "colour", "image")}
         plan = {**self.kept["plan"], "idle_colour": self.idle, "live": known}
         document = {**request.document(), **({"settings": dict(settings)} if settings else {})}
@@ -165,7 +134,7 @@ class Site:
 @contextlib.contextmanager
 def running_site(folder: Path, tell: Callable[[str], None]) -> Iterator[Site]:
     """A new sandbox in `folder`, which is ended afterwards, whatever happened."""
-    with running_sandbox(folder, Place(NAME, PORT, NETWORK, "bench.traffic.assembly"), tell) as settings:
+    with running_sandbox(folder, PLACE, tell) as settings:
         environment = Environment(configuration())
         root = identities.root_session(settings).client("stepfunctions", endpoint_url=settings.endpoint_url)
         found = root.describe_state_machine(stateMachineArn=environment.state_machine_arn)

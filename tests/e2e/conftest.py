@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from cli.session import Environment
 from cli.source import upload
 from config.model import load
 from sandbox import identities, installation, processes
+from sandbox.configuring import Change, configured, without_limits_and_scan
 from sandbox.demo.users import Users
 from sandbox.settings import SandboxSettings
 from tests.e2e.onlooker import Onlooker
@@ -167,18 +168,9 @@ class Product:
         self.wait("somebody to be asked", somebody_is)
         return asked
 
-    @contextmanager
-    def configured(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    def configured(self, change: Change) -> AbstractContextManager[None]:
         """While it is open, what the functions read as their configuration is changed."""
-        ssm, name = self.root("ssm"), f"/cutover/{installation.ENVIRONMENT}/configuration"
-        before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        changed = json.loads(before)
-        change(changed)
-        ssm.put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
-        try:
-            yield
-        finally:
-            ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+        return configured(self.root("ssm"), f"/cutover/{installation.ENVIRONMENT}/configuration", change)
 
     def _host(self) -> str:
         balancers = self.environment.balancer.describe_load_balancers(Names=["cutover-sandbox"])
@@ -231,10 +223,5 @@ def limits_off(product: Product) -> Iterator[None]:
     """Given an environment that tries no rate limit and scans nothing: v1 has shown both, and each takes ten
     seconds."""
 
-    def off(configuration: dict[str, Any]) -> None:
-        limits = configuration["security"]["rate_limits"]
-        limits.update(dict.fromkeys(limits, "off"))
-        configuration["security"]["web_scan"]["enabled"] = False
-
-    with product.configured(off):
+    with product.configured(without_limits_and_scan):
         yield
