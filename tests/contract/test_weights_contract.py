@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from cutover.steps.live_weights import FORKS, live_weights
 from tests.contract.site import BROKEN, Site, deployment
 from tests.sandbox.conftest import Emulator
 
-UPDATES = 20
+UPDATES = int(os.environ.get("TEMPLATE_UPDATES", "8"))
 HOST = {"Field": "host-header", "HostHeaderConfig": {"Values": ["www.example.com"]}}
 KIND = "AWS::ElasticLoadBalancingV2::"
 # Fails after the listeners and rules have been changed.
@@ -120,7 +121,7 @@ def front(aws: Emulator) -> Front:
     return front
 
 
-def test_twenty_updates_leave_the_weights_as_they_are(front: Front) -> None:
+def test_template_updates_leave_the_weights_as_they_are(front: Front) -> None:
     """After a swap, after a change by hand half-way, and over an update that fails and is taken back."""
     weights = SWAPPED
     front.give(*weights)

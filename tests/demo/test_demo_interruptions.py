@@ -1,4 +1,7 @@
-"""Ctrl-C at five moments of the demo: it ends, says so, and nothing survives."""
+"""Ctrl-C at moments of the demo: it ends, says so, and nothing survives.
+
+DEMO_MOMENTS=all interrupts it at all five; by default at the three in which the most is running.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,12 @@ MOMENTS = {
     "while v1 is provisioned": (r"v1: 1 Provision", 180),
     "while v1 is released": (r"v1: 3 Release", 300),
 }
+SELDOM = {"during cdk bootstrap", "while v1 is provisioned"}
+TRIED = [moment for moment in MOMENTS if os.environ.get("DEMO_MOMENTS") == "all" or moment not in SELDOM]
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", TRIED)
 def test_nothing_survives_ctrl_c(moment):
     pattern, seconds = MOMENTS[moment]
     root = Path(tempfile.mkdtemp(prefix="cutover-ctrl-c-")).resolve()
