@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 
-.PHONY: help install demo test check unit infra sandbox-tests browser screenshots e2e beside-e2e interruptions bench-% lock clean
+.PHONY: help install demo test check lint types unit infra sandbox-tests browser screenshots e2e beside-e2e interruptions bench-% lock clean
 
 help:
 	@echo "make demo    the whole product on this machine: sandbox, cdk deploy, v1, v2, a bad v3 rolled back by alarm"
@@ -52,9 +52,13 @@ node_modules/.installed: package.json
 demo: install
 	@$(BIN)/python -m sandbox.demo
 
-check: install
+check: lint types
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -84,9 +88,10 @@ interruptions: install
 # What only computes runs beside the scenarios of e2e, which mostly wait, on one core: they are judged by their latency.
 ONE_CORE = $(if $(shell command -v taskset),taskset --cpu-list $(shell $(BIN)/python -c 'import os; print(max(os.sched_getaffinity(0)))'))
 beside-e2e: install
+	nice $(ONE_CORE) $(MAKE) --no-print-directory types
 	nice $(ONE_CORE) $(BIN)/pytest -q tests/unit tests/properties tests/infra
 
-test: check
+test: lint
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target sandbox-tests interruptions browser
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target e2e beside-e2e
 
