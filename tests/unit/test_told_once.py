@@ -14,11 +14,13 @@ from cutover.adapters.control import EventBus
 from cutover.domain.alarms import read_alarm_event
 from cutover.domain.happenings import DISCRIMINATING
 from cutover.domain.notices import Channel, Event, Notice
+from cutover.domain.records import LOCK
 from cutover.domain.window import read_hours
 from cutover.domain.wording import CATALOGUE
 from cutover.handlers import rollback
 from cutover.steps import migrate
 from cutover.steps.announce import announce, withdraw
+from cutover.steps.contraction import end_contraction
 from cutover.steps.freeze import freeze, unfreeze
 from cutover.steps.notify import notify
 from cutover.steps.roll_back import roll_back_deployment, roll_back_on_alarm
@@ -188,6 +190,60 @@ def test_freezing_again_is_told_again_and_freezing_what_is_frozen_is_not() -> No
         unfreeze(by, "staging", "staging", world)
         world.clock.sleep(1)
     assert kinds(bus) == ["Frozen", "Unfrozen"] * 2
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_end_of_a_freeze_that_died_about_its_telling_is_told_once(moment: str) -> None:
+    world = FakeWorld()
+    live(world.journal, V1)
+    bus = Bus(1, moment).on(world.events)
+    freeze("smoke", "kim", "staging", "staging", world)
+    with pytest.raises(Dead):
+        unfreeze("kim", "staging", "staging", world)
+    world.clock.sleep(90)
+    again = unfreeze("lee", "staging", "staging", world)
+
+    assert again == {"action": "not_frozen", "problems": []}
+    assert kinds(bus) == ["Frozen", "Unfrozen"]
+    assert {event["detail"]["by"] for event in bus.delivered} == {"kim"}
+
+
+def test_an_environment_that_was_never_frozen_tells_of_no_end() -> None:
+    world = FakeWorld()
+    assert unfreeze("kim", "staging", "staging", world)["action"] == "not_frozen"
+    assert world.events.kinds == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        ({"applied": ["0003_drop_words"]}, "SchemaContracted"),
+        ({"failure": {"Error": "MigrationRefusedError", "Cause": "0003: edited"}}, "ContractionFailed"),
+    ],
+)
+def test_an_end_of_a_contraction_that_died_about_its_telling_is_told_once_and_the_lock_is_free(
+    moment: str, outcome: dict[str, Any], kind: str
+) -> None:
+    world = FakeWorld()
+    live(world.journal, V1)
+    lock = {"holder": "contraction-of-d1", "fence": 7}
+    world.journal.items[LOCK] = {**lock, "since": "noon", "execution_arn": "arn:c"}
+    bus = Bus(0, moment).on(world.events)
+
+    def end() -> dict[str, Any]:
+        return end_contraction(
+            "d1", lock, outcome, journal=world.journal, events=world.events, clock=world.clock
+        )
+
+    with pytest.raises(Dead):
+        end()
+    world.clock.sleep(30)
+    again = end()
+
+    assert again["status"] == ("FAILED" if "failure" in outcome else "CONTRACTED")
+    assert kinds(bus) == [kind]
+    assert world.journal.items[LOCK]["holder"] is None
 
 
 def test_the_same_release_for_the_same_hour_is_announced_and_withdrawn_as_often_as_people_do() -> None:

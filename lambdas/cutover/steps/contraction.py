@@ -21,6 +21,7 @@ from cutover.steps.records import read_live, unlocking
 
 ATTEMPTS = 5
 REFUSED = "MigrationRefusedError"
+FAILED = "FAILED"
 
 
 def begin_contraction(
@@ -88,19 +89,30 @@ def end_contraction(
     clock: Clock,
 ) -> dict[str, Any]:
     """{status: CONTRACTED | FAILED, cause}. `outcome` is the engine's answer, or {failure}: the error that
-    ended it. A plan that was refused has changed nothing, so that the way back is opened again."""
-    mine, now = Lock(str(lock["holder"]), int(lock["fence"])), text(clock.now())
+    ended it. A plan that was refused has changed nothing, so that the way back is opened again.
+
+    Run again after it died, it finds the end written down, and tells it again."""
+    mine = Lock(str(lock["holder"]), int(lock["fence"]))
+    done = (journal.read(deployment_key(deployment)) or {}).get("contraction") or {}
+    if done.get("fence") != mine.fence:
+        done = _end(deployment, mine, outcome, text(clock.now()), journal)
+    kind = "ContractionFailed" if done["status"] == FAILED else "SchemaContracted"
+    events.publish(kind, {"deployment": deployment, **done})
+    return {"status": done["status"], "cause": done.get("cause", "")}
+
+
+def _end(
+    deployment: str, lock: Lock, outcome: Mapping[str, Any], now: str, journal: Journal
+) -> Mapping[str, Any]:
+    """Written down together with the lock's release. Another try to contract has another fence."""
     failure = read_failure(outcome["failure"]) if outcome.get("failure") else None
-    done: dict[str, Any] = {"status": "FAILED" if failure else "CONTRACTED", "at": now}
+    done: dict[str, Any] = {"status": FAILED if failure else "CONTRACTED", "at": now, "fence": lock.fence}
     if failure:
         done["cause"] = str(failure)
     else:
         done |= {key: outcome[key] for key in ("applied", "changed") if key in outcome}
-    changes = [Change("update", deployment_key(deployment), {"contraction": done}), unlocking(mine, now)]
+    changes = [Change("update", deployment_key(deployment), {"contraction": done}), unlocking(lock, now)]
     if failure and failure.error == REFUSED:
         changes.append(Change("update", LIVE, {"contracted_at": None}, expect={"deployment": deployment}))
     journal.write(changes)
-    kind = "ContractionFailed" if failure else "SchemaContracted"
-    # Another try to contract has another fence.
-    events.publish(kind, {"deployment": deployment, "fence": mine.fence, **done})
-    return {"status": done["status"], "cause": done.get("cause", "")}
+    return done

@@ -55,17 +55,22 @@ def freeze(reason: str, by: str, named: str, environment: str, world: World) -> 
 
 
 def unfreeze(by: str, named: str, environment: str, world: World) -> dict[str, Any]:
-    """{action: unfrozen | not_frozen}. Raises WrongEnvironmentError."""
+    """{action: unfrozen | not_frozen}. Raises WrongEnvironmentError.
+
+    Of an environment that is open the last freeze's end is told again, with the identity that it had: the
+    call that ended it may have died before it told (`cutover.domain.happenings`)."""
     _right(named, environment)
     there = world.journal.read(FREEZE) or {}
-    if not there.get("frozen"):
-        return {"action": "not_frozen", "problems": []}
-    ended = {"frozen": None, "ended_by": by, "ended": text(world.clock.now())}
-    world.journal.write([Change("update", FREEZE, ended)])
+    action = "unfrozen" if there.get("frozen") else "not_frozen"
+    if there.get("frozen"):
+        ended = {"frozen": None, "ended_by": by, "ended": text(world.clock.now())}
+        world.journal.write([Change("update", FREEZE, ended)])
+        there = {**there, **ended}
     problems: list[str] = []
-    answer = {"action": "unfrozen", "by": by, "since": there.get("since"), "reason": there.get("reason")}
-    attempt("tell the bus", problems, lambda: world.events.publish("Unfrozen", answer))
-    return {**answer, "problems": problems}
+    told = {"by": there.get("ended_by"), "since": there.get("since"), "reason": there.get("reason")}
+    if there.get("ended"):
+        attempt("tell the bus", problems, lambda: world.events.publish("Unfrozen", told))
+    return {"action": action, **(told if action == "unfrozen" else {}), "problems": problems}
 
 
 def _right(named: str, environment: str) -> None:
