@@ -37,7 +37,12 @@ def rows(keys: FourKeys) -> list[tuple[str, str, str]]:
             f"median of {keys.lead_times}, {keys.lead_from_commit} of them from the commit",
         ),
         ("change failure rate", rate, f"{keys.failures} of {keys.deployments} were taken back"),
-        ("time to restore service", _time(keys.restore_seconds), f"median of {keys.restores}"),
+        (
+            "time to restore service",
+            _time(keys.restore_seconds),
+            f"median of {keys.restores}, {keys.restores_from_first_bad} of them from the first bad request, "
+            "the others from the alarm or call",
+        ),
     ]
 
 

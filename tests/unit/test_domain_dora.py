@@ -60,7 +60,9 @@ def test_each_key_is_of_the_releases_that_took_the_traffic() -> None:
 
 
 def test_a_rollback_counts_from_when_it_was_asked_for_where_the_first_bad_request_is_unknown() -> None:
-    assert keys(rolled_back(4, first_bad=False)).restore_seconds == 1
+    found = keys(rolled_back(4, first_bad=False), rolled_back(5, first_bad=False), rolled_back(6))
+    assert found.restore_seconds == 1
+    assert (found.restores, found.restores_from_first_bad) == (3, 1)
 
 
 def test_a_change_counts_from_its_commit_where_that_is_told() -> None:

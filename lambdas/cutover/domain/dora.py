@@ -6,8 +6,9 @@ https://dora.dev/guides/dora-metrics-four-keys/ . What each of them is here:
 - lead time: from when the change was committed, where the deployment says so, else from when the deployment
   was started, to when it took the traffic (median; `lead_from_commit` says how many were told);
 - change failure rate: those that were taken back, of those that took the traffic;
-- time to restore: from the first bad request, where it is known, else from when the rollback was asked for,
-  to the listener's change (median).
+- time to restore: from the first bad request, where it is known, else from when the rollback was asked for
+  (later than users noticed), to the listener's change (median; `restores_from_first_bad` says how many were
+  told).
 
 What there is no data of is None, and never 0.
 """
@@ -28,7 +29,8 @@ class Change:
     started: datetime
     live_at: datetime | None
     committed_at: datetime | None = None
-    failing_since: datetime | None = None
+    first_bad_at: datetime | None = None
+    asked_at: datetime | None = None
     restored_at: datetime | None = None
 
     @classmethod
@@ -39,7 +41,8 @@ class Change:
             started=datetime.fromisoformat(str(record["started"])),
             live_at=_time((record.get("swap") or {}).get("modified_at")),
             committed_at=_time(record.get("committed_at")),
-            failing_since=_time(clock.get("first_bad_at")) or _time(clock.get("asked_at")),
+            first_bad_at=_time(clock.get("first_bad_at")),
+            asked_at=_time(clock.get("asked_at")),
             restored_at=_time(clock.get("modified_at")),
         )
 
@@ -49,9 +52,8 @@ class Change:
 
     @property
     def restore(self) -> timedelta | None:
-        if self.failing_since is None or self.restored_at is None:
-            return None
-        return self.restored_at - self.failing_since
+        since = self.first_bad_at or self.asked_at
+        return None if since is None or self.restored_at is None else self.restored_at - since
 
 
 def _time(text: object) -> datetime | None:
@@ -73,6 +75,7 @@ class FourKeys:
     failure_rate: float | None
     restore_seconds: float | None
     restores: int
+    restores_from_first_bad: int
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -93,7 +96,8 @@ def four_keys(changes: Iterable[Change], since: datetime, until: datetime) -> Fo
     live = [each for each in changes if each.live_at is not None and since <= each.live_at < until]
     leads = [lead.total_seconds() for each in live if (lead := each.lead) is not None]
     failed = [each for each in live if each.restored_at is not None]
-    restores = [time.total_seconds() for each in failed if (time := each.restore) is not None]
+    restored = [each for each in failed if each.restore is not None]
+    restores = [time.total_seconds() for each in restored if (time := each.restore) is not None]
     days = (until - since) / timedelta(days=1)
     return FourKeys(
         days=days,
@@ -106,4 +110,5 @@ def four_keys(changes: Iterable[Change], since: datetime, until: datetime) -> Fo
         failure_rate=len(failed) / len(live) if live else None,
         restore_seconds=median(restores) if restores else None,
         restores=len(restores),
+        restores_from_first_bad=sum(each.first_bad_at is not None for each in restored),
     )

@@ -294,7 +294,9 @@ def _dora(document: Mapping[str, Any], speech: Speech) -> Section:
     say, keys = speech.say, document["dora"]
 
     def time(value: float | None) -> str:
-        return say("no_data") if value is None else say("seconds", value=f"{value:,.0f}")
+        if value is None:
+            return say("no_data")
+        return say("seconds", value=f"{value:,.0f}" if value >= 10 else f"{value:.1f}")
 
     rate = keys["failure_rate"]
     rows = (
@@ -306,7 +308,11 @@ def _dora(document: Mapping[str, Any], speech: Speech) -> Section:
             say("no_data") if rate is None else f"{rate:.0%}",
             say("of", count=keys["failures"], all=keys["deployments"]),
         ),
-        (say("restore"), time(keys["restore_seconds"]), str(keys["restores"])),
+        (
+            say("restore"),
+            time(keys["restore_seconds"]),
+            say("restores_from", all=keys["restores"], count=keys["restores_from_first_bad"]),
+        ),
     )
     return Section(say("delivery"), (), rows)
 

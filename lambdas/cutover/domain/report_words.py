@@ -237,6 +237,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "lead": ("Lead time for changes", "변경 리드 타임"),
     "failure": ("Change failure rate", "변경 실패율"),
     "restore": ("Time to restore service", "서비스 복구 시간"),
+    "restores_from": (
+        "{all}; from the first bad request: {count}, from the alarm: the others",
+        "{all}건, 그중 첫 오류부터 {count}건, 나머지는 알람부터",
+    ),
     "per_day_count": ("{value} a day", "하루 {value}회"),
     "of": ("{count} of {all}", "{all}건 중 {count}건"),
     "seconds": ("{value} s", "{value}초"),

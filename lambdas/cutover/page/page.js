@@ -31,7 +31,8 @@ function time(at) {
 }
 
 function span(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  const whole = Math.round(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
@@ -114,7 +115,7 @@ function dora(keys) {
     figure("frequency", `${keys.per_day.toFixed(2)} ${word("daily")}`, `${keys.deployments} / ${keys.days.toFixed(1)} ${word("days")}`),
     figure("lead", lasting(keys.lead_seconds), median(keys.lead_times)),
     figure("failures", rate, `${keys.failures} / ${keys.deployments}`),
-    figure("restore", lasting(keys.restore_seconds), median(keys.restores)),
+    figure("restore", lasting(keys.restore_seconds), `${median(keys.restores)}, ${word("firstbad")} ${keys.restores_from_first_bad}`),
   ];
 }
 
