@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -234,19 +235,28 @@ class Walk:
 
     def _evaluate(self, text: str, data: Any, **more: Any) -> Any:
         """An undefined answer is an error, as it is in Step Functions: null is written null."""
-        expression = jsonata.Jsonata(f"[{{'value': {text}}}]")
-        expression.register_lambda("parse", json.loads)
-        expression.register_lambda("millis", lambda: self._clock.now().timestamp() * 1000)
-        expression.register_lambda("now", lambda: self._clock.now().isoformat())
-        for name, value in {**self.variables, "states": self._states(data, more)}.items():
-            expression.assign(name, value)
-        (answer,) = expression.evaluate(None)
+        functions = {
+            "parse": json.loads,
+            "millis": lambda: self._clock.now().timestamp() * 1000,
+            "now": lambda: self._clock.now().isoformat(),
+        }
+        bound = {
+            **{name: jsonata.Jsonata.JLambda(function) for name, function in functions.items()},
+            **self.variables,
+            "states": self._states(data, more),
+        }
+        (answer,) = _parsed(text).evaluate(None, bound)
         if "value" not in answer:
             raise TaskFailed("States.QueryEvaluationError", f"{text} is undefined in {self.visited[-1]}")
         return json.loads(json.dumps(answer["value"]))
 
     def _states(self, data: Any, more: Mapping[str, Any]) -> dict[str, Any]:
         return {"input": data, "context": self._context, **more}
+
+
+@cache
+def _parsed(text: str) -> jsonata.Jsonata:
+    return jsonata.Jsonata(f"[{{'value': {text}}}]")
 
 
 def _following(state: Mapping[str, Any]) -> str | None:
