@@ -14,6 +14,7 @@ from contextlib import ExitStack  # noqa: E402
 import uvicorn  # noqa: E402
 
 from backend import logs  # noqa: E402
+from backend.connections import PatientProtocol  # noqa: E402
 from backend.settings import Settings, SettingsError  # noqa: E402
 
 # Above the load balancer's idle timeout of 60 s, or it would send requests into closing connections.
@@ -48,7 +49,7 @@ def main() -> int:
             port=settings.port,
             workers=settings.uvicorn_workers,
             loop="uvloop",
-            http="httptools",
+            http=PatientProtocol,
             ws="none",
             lifespan="on",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
