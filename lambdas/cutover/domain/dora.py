@@ -96,8 +96,7 @@ def four_keys(changes: Iterable[Change], since: datetime, until: datetime) -> Fo
     live = [each for each in changes if each.live_at is not None and since <= each.live_at < until]
     leads = [lead.total_seconds() for each in live if (lead := each.lead) is not None]
     failed = [each for each in live if each.restored_at is not None]
-    restored = [each for each in failed if each.restore is not None]
-    restores = [time.total_seconds() for each in restored if (time := each.restore) is not None]
+    restores = [time.total_seconds() for each in failed if (time := each.restore) is not None]
     days = (until - since) / timedelta(days=1)
     return FourKeys(
         days=days,
@@ -110,5 +109,5 @@ def four_keys(changes: Iterable[Change], since: datetime, until: datetime) -> Fo
         failure_rate=len(failed) / len(live) if live else None,
         restore_seconds=median(restores) if restores else None,
         restores=len(restores),
-        restores_from_first_bad=sum(each.first_bad_at is not None for each in restored),
+        restores_from_first_bad=sum(each.first_bad_at is not None for each in failed),
     )

@@ -61,8 +61,8 @@ def unfreeze(by: str, named: str, environment: str, world: World) -> dict[str, A
     call that ended it may have died before it told (`cutover.domain.happenings`)."""
     _right(named, environment)
     there = world.journal.read(FREEZE) or {}
-    action = "unfrozen" if there.get("frozen") else "not_frozen"
-    if there.get("frozen"):
+    frozen = bool(there.get("frozen"))
+    if frozen:
         ended = {"frozen": None, "ended_by": by, "ended": text(world.clock.now())}
         world.journal.write([Change("update", FREEZE, ended)])
         there = {**there, **ended}
@@ -70,7 +70,8 @@ def unfreeze(by: str, named: str, environment: str, world: World) -> dict[str, A
     told = {"by": there.get("ended_by"), "since": there.get("since"), "reason": there.get("reason")}
     if there.get("ended"):
         attempt("tell the bus", problems, lambda: world.events.publish("Unfrozen", told))
-    return {"action": action, **(told if action == "unfrozen" else {}), "problems": problems}
+    answer = {"action": "unfrozen", **told} if frozen else {"action": "not_frozen"}
+    return {**answer, "problems": problems}
 
 
 def _right(named: str, environment: str) -> None:
